@@ -1,1 +1,30 @@
-fn main() {}
+//! Work on the tree itself: `cargo xtask tidy | test | generate | new-xep`.
+
+mod generate;
+mod new_xep;
+mod test;
+mod tidy;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  tidy                    hold the tree against its own rules
+  test [--quick]          set up and run everything CI runs; --quick leaves out real clients and PostgreSQL's set-up
+  generate [--check]      write doap.xml and the reference pages of the book from the code
+  new-xep NUMBER NAME     write the files of a new extension";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["tidy"] => tidy::run(),
+        ["test"] => test::run(test::Reach::All),
+        ["test", "--quick"] => test::run(test::Reach::Quick),
+        ["generate"] => generate::run(generate::Mode::Write),
+        ["generate", "--check"] => generate::run(generate::Mode::Check),
+        ["new-xep", number, name] => new_xep::run(number, name),
+        _ => bail!(USAGE),
+    }
+}

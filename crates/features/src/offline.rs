@@ -1,0 +1,202 @@
+//! Offline messages (XEP-0160): what comes while nobody is there is kept, and handed over in order.
+
+use std::collections::VecDeque;
+
+use step::{Act, Card, Read, Return, SessionId, Sessions, Step, Stop};
+use store::{OfflineMessage, Write};
+use xmpp::datetime;
+use xmpp::error::Condition;
+use xmpp::jid::BareJid;
+use xmpp::ns;
+use xmpp::stanza::{Stanza, Type};
+use xmpp::xml::Element;
+
+use crate::delivery::Reached;
+
+/// Handling of offline messages.
+pub const CARD: Card = Card {
+    xep: 160,
+    version: "1.0.1",
+    title: "Best Practices for Handling Offline Messages",
+    host: &["msgoffline"],
+    ..Card::PLAIN
+};
+
+/// Delayed delivery, the stamp on what was held.
+pub const DELAY_CARD: Card = Card { xep: 203, version: "2.0", title: "Delayed Delivery", ..Card::PLAIN };
+
+/// Messages handed to a session at a time; the next batch follows when these have left the house.
+const BATCH: usize = 50;
+
+/// What is held for an account, without the messages themselves.
+#[derive(Debug, Default)]
+pub struct Held {
+    count: usize,
+    bytes: usize,
+    last_id: u64,
+    draining: Option<Draining>,
+}
+
+/// A session that is being handed what was held.
+#[derive(Debug)]
+struct Draining {
+    session: SessionId,
+    /// On their way out: id and size.
+    leaving: VecDeque<(u64, usize)>,
+}
+
+impl Held {
+    /// What the store holds when the account is loaded.
+    pub fn load(count: usize, bytes: usize, last_id: u64) -> Self {
+        Held { count, bytes, last_id, draining: None }
+    }
+
+    /// How many messages are held.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether this session is still being handed older messages, so that newer ones must queue behind them.
+    pub fn is_draining_to(&self, session: SessionId) -> bool {
+        self.draining.as_ref().is_some_and(|draining| draining.session == session)
+    }
+
+    /// Whether a message that would reach `sessions` must queue behind older ones (order, RFC 6120 §10.1).
+    fn must_queue(&self, sessions: &Sessions, message: &Stanza) -> bool {
+        let Some(draining) = &self.draining else { return false };
+        match message.to.as_ref().and_then(|to| to.resource()) {
+            None => true,
+            Some(resource) => {
+                sessions.by_resource(resource).is_none_or(|session| session.id == draining.session)
+            }
+        }
+    }
+}
+
+/// Keeps a message behind those that are being handed over, before it is delivered out of order.
+/// Returns it if it does not have to wait.
+///
+/// # Errors
+/// As [`keep`].
+pub fn queue_behind(
+    held: &mut Held,
+    sessions: &Sessions,
+    owner: &BareJid,
+    message: Stanza,
+    step: &mut Step<'_>,
+) -> Result<Option<Stanza>, Stop> {
+    if !held.must_queue(sessions, &message) || !is_worth_holding(&message) {
+        return Ok(Some(message));
+    }
+    hold(held, owner, &message, step)?;
+    Ok(None)
+}
+
+/// Keeps a message that reached nobody.
+///
+/// # Errors
+/// `resource-constraint` when the account's store of held messages is full; a silent drop for what is not worth
+/// holding (XEP-0160 §3).
+pub fn keep(
+    held: &mut Held,
+    owner: &BareJid,
+    reached: &Reached,
+    message: &Stanza,
+    step: &mut Step<'_>,
+) -> Result<(), Stop> {
+    if *reached != Reached::Nobody {
+        return Ok(());
+    }
+    if !is_worth_holding(message) {
+        return Err(Stop::Drop("nobody there, and not worth holding (XEP-0160 §3)"));
+    }
+    hold(held, owner, message, step)
+}
+
+fn hold(held: &mut Held, owner: &BareJid, message: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
+    let limits = &step.domain.limits;
+    let size = message.byte_len();
+    if held.count >= limits.offline_messages || held.bytes + size > limits.offline_bytes {
+        return Err(Condition::ResourceConstraint.into());
+    }
+    let stamped = message.clone().with_child(
+        &Element::new(ns::DELAY, "delay")
+            .with_attr("from", step.domain.name())
+            .with_attr("stamp", datetime::format(step.wall)),
+    );
+    let mut xml = Vec::with_capacity(stamped.byte_len() + 64);
+    stamped.write(&mut xml, xmpp::stanza::ContentNs::Inherited);
+    held.last_id += 1;
+    held.count += 1;
+    held.bytes += xml.len();
+    step.write(Write::OfflineKeep { owner: owner.clone(), id: held.last_id, at: step.wall, xml });
+    Ok(())
+}
+
+/// XEP-0160 §3: normal messages, and chat messages that say more than a chat state; nothing that asks not to be
+/// stored (XEP-0334 §4.2).
+fn is_worth_holding(message: &Stanza) -> bool {
+    match message.type_ {
+        _ if message.has(ns::HINTS, "no-store") || message.has(ns::HINTS, "no-permanent-store") => false,
+        Type::Normal => message.child_count() > 0,
+        Type::Chat => message
+            .children()
+            .any(|(namespace, name)| namespace != ns::CHAT_STATES && name != "thread" && namespace != ns::HINTS),
+        _ => false,
+    }
+}
+
+/// Begins to hand over what is held to a session that has just become reachable (RFC 6121 §8.5.2.1.1).
+pub fn hand_over(held: &mut Held, owner: &BareJid, session: SessionId, step: &mut Step<'_>) {
+    if held.count == 0 || held.draining.is_some() {
+        return;
+    }
+    held.draining = Some(Draining { session, leaving: VecDeque::new() });
+    ask(owner, session, step);
+}
+
+fn ask(owner: &BareJid, session: SessionId, step: &mut Step<'_>) {
+    let read = Read::Offline { owner: owner.clone(), after: 0, limit: BATCH };
+    step.read(read, Return::Offline(session));
+}
+
+/// Writes a batch of held messages to the session that they were read for.
+pub fn read(held: &mut Held, session: SessionId, rows: Vec<OfflineMessage>, step: &mut Step<'_>) {
+    let Some(draining) = held.draining.as_mut().filter(|draining| draining.session == session) else {
+        return;
+    };
+    let Some(last) = rows.last().map(|row| row.id) else {
+        held.draining = None;
+        return;
+    };
+    draining.leaving = rows.iter().map(|row| (row.id, row.xml.len())).collect();
+    let messages = rows.iter().filter_map(|row| Stanza::read(&row.xml).ok()).collect();
+    step.act(Act::DeliverThen(session, messages, Return::OfflineLeft(last)));
+}
+
+/// Forgets held messages once they have left the house, and goes on with the next batch.
+pub fn left(held: &mut Held, owner: &BareJid, up_to: u64, step: &mut Step<'_>) {
+    let Some(draining) = &mut held.draining else { return };
+    let session = draining.session;
+    while let Some((_, size)) = draining.leaving.pop_front_if(|(id, _)| *id <= up_to) {
+        held.count = held.count.saturating_sub(1);
+        held.bytes = held.bytes.saturating_sub(size);
+    }
+    step.write(Write::OfflineDrop { owner: owner.clone(), up_to });
+    if held.count == 0 {
+        held.draining = None;
+    } else {
+        ask(owner, session, step);
+    }
+}
+
+/// A session has gone: what it was not handed goes to another reachable one, or stays.
+pub fn session_gone(held: &mut Held, owner: &BareJid, sessions: &Sessions, gone: SessionId, step: &mut Step<'_>) {
+    if !held.is_draining_to(gone) {
+        return;
+    }
+    held.draining = None;
+    if let Some(next) = sessions.most_available().next() {
+        hand_over(held, owner, next.id, step);
+    }
+}

@@ -1,0 +1,134 @@
+//! One person's account: all its state in memory, one letter at a time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use features::blocking::Blocklist;
+use features::offline::Held;
+use features::presence::LastSeen;
+use futures_channel::oneshot;
+use step::{Domain, Roster, Session, SessionId, Sessions, Step};
+use store::{Credentials, Write};
+use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
+use xmpp::jid::BareJid;
+
+use crate::door::Door;
+use crate::entity::{Entity, Told};
+use crate::letter::{Letter, Outcome};
+use crate::nobody::Nobody;
+use crate::{moments, pipeline, returns};
+
+/// An account, with one field per feature that keeps state.
+pub struct Account {
+    /// Its address.
+    pub jid: BareJid,
+    /// Its domain.
+    pub domain: Arc<Domain>,
+    /// Whether it exists only as long as its connection (XEP-0175).
+    pub anonymous: bool,
+    /// Whether it has been removed in this step.
+    pub removed: bool,
+    /// Who is connected.
+    pub sessions: Sessions,
+    /// The connections' doors.
+    pub doors: BTreeMap<SessionId, Arc<Door>>,
+    /// Its contacts.
+    pub roster: Roster,
+    /// Whom it does not want to hear.
+    pub blocklist: Blocklist,
+    /// What is held for it while nobody is there.
+    pub held: Held,
+    /// When it was last available.
+    pub last_seen: LastSeen,
+}
+
+impl Account {
+    /// Reads one letter.
+    pub fn read(mut self: Box<Self>, letter: Letter, step: &mut Step<'_>, told: &mut Told) -> Entity {
+        match letter {
+            Letter::Arriving(stanza) => pipeline::arriving(&mut self, stanza, step),
+            Letter::Leaving(session, stanza) => pipeline::leaving(&mut self, session, stanza, step),
+            Letter::Bind { door, resource, .. } => self.bind(door, resource, step),
+            Letter::Closed(session, undelivered) => {
+                moments::door_closed(&mut self, session, step);
+                for stanza in undelivered {
+                    pipeline::undelivered(&mut self, stanza, step);
+                }
+            }
+            Letter::Returned(back, what) => returns::to_account(&mut self, back, what, step),
+            Letter::Create(_, asker) => {
+                told.tell(asker, Err(StanzaError::new(Condition::Conflict)));
+            }
+            Letter::SetCredentials(credentials, asker) => {
+                step.write(Write::AccountCredentials { account: self.jid.clone(), credentials });
+                told.tell(asker, Ok(()));
+            }
+            Letter::Remove(asker) => {
+                moments::account_removed(&mut self, step);
+                told.tell(asker, Ok(()));
+            }
+            Letter::EndSessions(resource, asker) => self.end_sessions(resource, asker, step, told),
+        }
+        self.outcome()
+    }
+
+    /// What is left after the letter: itself, or nobody when the account was removed.
+    fn outcome(self: Box<Self>) -> Entity {
+        let over = self.anonymous && self.sessions.is_empty();
+        if self.removed || over {
+            return Entity::Nobody(Nobody { jid: self.jid, domain: self.domain, doors: self.doors });
+        }
+        Entity::Account(self)
+    }
+
+    /// Binds a resource (RFC 6120 §7). A resource that is taken goes to the newcomer, and the older session is closed
+    /// with `conflict` (§7.7.2.2, the recommended way): a phone that has lost its connection gets back in.
+    pub fn bind(&mut self, door: Arc<Door>, resource: Option<String>, step: &mut Step<'_>) {
+        let id = door.id;
+        self.doors.insert(id, door);
+        let resource = resource.unwrap_or_else(|| step.new_id());
+        let Ok(jid) = self.jid.with_resource(&resource) else {
+            return self.refuse_bind(id, Condition::BadRequest, step);
+        };
+        if let Some(taken) = self.sessions.by_resource(jid.resource()).map(|session| session.id) {
+            step.close(taken, StreamError::new(StreamCondition::Conflict));
+            moments::session_closed(self, taken, step);
+        } else if self.sessions.len() >= step.domain.limits.sessions_per_account {
+            return self.refuse_bind(id, Condition::ResourceConstraint, step);
+        }
+        self.sessions.add(Session::new(id, jid.clone(), step.now));
+        step.act(step::Act::Bound(id, jid));
+    }
+
+    fn refuse_bind(&mut self, id: SessionId, condition: Condition, step: &mut Step<'_>) {
+        step.act(step::Act::BindRefused(id, StanzaError::new(condition)));
+        // The door is needed until the refusal has gone through it; it is forgotten when the connection closes.
+    }
+
+    fn end_sessions(
+        &mut self,
+        resource: Option<String>,
+        asker: oneshot::Sender<Outcome>,
+        step: &mut Step<'_>,
+        told: &mut Told,
+    ) {
+        let ended: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|session| resource.as_deref().is_none_or(|wanted| session.jid.resource() == wanted))
+            .map(|session| session.id)
+            .collect();
+        for id in &ended {
+            step.close(*id, StreamError::new(StreamCondition::PolicyViolation));
+        }
+        let found = if ended.is_empty() { Err(StanzaError::new(Condition::ItemNotFound)) } else { Ok(()) };
+        told.tell(asker, found);
+    }
+
+    /// When the last session has gone, that moment is remembered (XEP-0012).
+    pub fn remember_seen(&mut self, at: SystemTime, status: Option<String>, step: &mut Step<'_>) {
+        self.last_seen = LastSeen { at: Some(at), status: status.clone() };
+        step.write(Write::AccountSeen { account: self.jid.clone(), at, status });
+    }
+}

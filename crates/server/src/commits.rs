@@ -1,0 +1,97 @@
+//! Who waits for the log: doors and reads are woken when it has committed, or failed, as far as they rest on.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Waker};
+
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use store::{Fate, Log, Lsn};
+
+/// The waiting room before the log.
+pub struct Commits {
+    log: Log,
+    waiting: Mutex<Vec<(Lsn, Waker)>>,
+    changed: AtomicBool,
+    opener: AtomicWaker,
+}
+
+impl Commits {
+    /// A waiting room for this log. Somebody must run [`Commits::open_doors`].
+    pub fn new(log: Log) -> Arc<Self> {
+        let commits = Arc::new(Commits {
+            log: log.clone(),
+            waiting: Mutex::new(Vec::new()),
+            changed: AtomicBool::new(false),
+            opener: AtomicWaker::new(),
+        });
+        let told = Arc::downgrade(&commits);
+        log.on_change(Arc::new(move || {
+            if let Some(commits) = told.upgrade() {
+                commits.changed.store(true, Ordering::Release);
+                commits.opener.wake();
+            }
+        }));
+        commits
+    }
+
+    /// The log itself.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// What became of everything up to this number.
+    pub fn fate(&self, lsn: Lsn) -> Fate {
+        self.log.fate(lsn)
+    }
+
+    /// Wakes when the log's word on `lsn` is known; returns it if it is known by now.
+    pub fn wait(&self, lsn: Lsn, waker: &Waker) -> Fate {
+        match self.fate(lsn) {
+            Fate::Pending => {}
+            known => return known,
+        }
+        self.waiting.lock().push((lsn, waker.clone()));
+        // The group may have gone through in between (performance.md, trap 6); then the waker is merely early.
+        self.fate(lsn)
+    }
+
+    /// Ready when the log's word on `lsn` is known.
+    pub async fn settled(&self, lsn: Lsn) -> Fate {
+        poll_fn(|context| match self.wait(lsn, context.waker()) {
+            Fate::Pending => Poll::Pending,
+            known => Poll::Ready(known),
+        })
+        .await
+    }
+
+    /// Opens doors for ever: a task of its own, so that the writer only writes (performance.md, trap 9).
+    pub async fn open_doors(self: Arc<Self>) {
+        loop {
+            poll_fn(|context| {
+                self.opener.register(context.waker());
+                match self.changed.swap(false, Ordering::Acquire) {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            })
+            .await;
+            self.wake_settled();
+        }
+    }
+
+    fn wake_settled(&self) {
+        let mut settled = Vec::new();
+        self.waiting.lock().retain(|(lsn, waker)| {
+            let pending = self.fate(*lsn) == Fate::Pending;
+            if !pending {
+                settled.push(waker.clone());
+            }
+            pending
+        });
+        for waker in settled {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The directory: finds the one cell of every entity that is awake, and makes it when somebody writes to it.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use store::Lsn;
+use xmpp::jid::BareJid;
+
+use crate::entity::Entity;
+use crate::letter::Envelope;
+
+/// Parts that are locked apart from each other.
+const SHARDS: usize = 64;
+
+/// Where an entity is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// Not in memory; nobody has asked for it to be loaded.
+    Asleep,
+    /// Being read from the store; letters wait.
+    Loading,
+    /// In memory, doing nothing.
+    Idle,
+    /// Somebody is stepping it, or has it on a work list.
+    Claimed,
+    /// Taken out of the directory; look it up again.
+    Gone,
+}
+
+/// One entity: its mailbox, and itself when it is awake and nobody steps it.
+pub struct Cell {
+    /// Its address: an account, or a domain of ours.
+    pub address: BareJid,
+    /// The rest, behind one lock that is never held during a step.
+    pub inner: Mutex<Inner>,
+}
+
+/// What the lock of a cell protects.
+pub struct Inner {
+    /// Where it is in its life.
+    pub life: Life,
+    /// Letters that wait, in order.
+    pub mailbox: VecDeque<Envelope>,
+    /// The entity, unless it is being stepped or is not in memory.
+    pub entity: Option<Box<Entity>>,
+    /// The highest number that its state rests on: its own writes and the letters it has read.
+    pub lsn: Lsn,
+    /// Failures of the log that have been looked at; when there are more, `lsn` is checked again.
+    pub failures_seen: u64,
+    /// When it was last stepped.
+    pub used: Instant,
+}
+
+impl Cell {
+    fn new(address: BareJid, now: Instant) -> Self {
+        let inner = Inner {
+            life: Life::Asleep,
+            mailbox: VecDeque::new(),
+            entity: None,
+            lsn: Lsn::default(),
+            failures_seen: 0,
+            used: now,
+        };
+        Cell { address, inner: Mutex::new(inner) }
+    }
+}
+
+/// All cells of this node, by address.
+pub struct Directory {
+    shards: Vec<Mutex<HashMap<BareJid, Arc<Cell>, Keyed>>>,
+    hasher: Keyed,
+}
+
+impl Directory {
+    /// An empty directory. The secret keeps strangers from choosing addresses that fall together.
+    pub fn new(secret: [u8; 32]) -> Self {
+        let hasher = Keyed(secret);
+        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::with_hasher(hasher.clone()))).collect();
+        Directory { shards, hasher }
+    }
+
+    /// The cell of an address, made if there is none.
+    pub fn cell(&self, address: &BareJid, now: Instant) -> Arc<Cell> {
+        let mut shard = self.shard(address).lock();
+        if let Some(cell) = shard.get(address) {
+            return cell.clone();
+        }
+        let cell = Arc::new(Cell::new(address.clone(), now));
+        shard.insert(address.clone(), cell.clone());
+        cell
+    }
+
+    /// Takes out every idle cell for which `is_done` holds; a later letter loads the entity anew.
+    pub fn sweep(&self, mut is_done: impl FnMut(&Inner) -> bool) -> usize {
+        let mut swept = 0;
+        for shard in &self.shards {
+            shard.lock().retain(|_, cell| {
+                let mut inner = cell.inner.lock();
+                let done = inner.life == Life::Idle && inner.mailbox.is_empty() && is_done(&inner);
+                if done {
+                    inner.life = Life::Gone;
+                    inner.entity = None;
+                    swept += 1;
+                }
+                !done
+            });
+        }
+        swept
+    }
+
+    /// Entities in memory.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    /// Whether nothing is awake.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shard(&self, address: &BareJid) -> &Mutex<HashMap<BareJid, Arc<Cell>, Keyed>> {
+        let hash = self.hasher.hash_one(address);
+        &self.shards[(hash >> 32) as usize % SHARDS]
+    }
+}
+
+/// SipHash behind a secret of this run: the same in every replay of a seed, and not to be guessed outside.
+#[derive(Clone)]
+struct Keyed([u8; 32]);
+
+impl BuildHasher for Keyed {
+    type Hasher = std::hash::DefaultHasher;
+
+    fn build_hasher(&self) -> Self::Hasher {
+        let mut hasher = std::hash::DefaultHasher::new();
+        hasher.write(&self.0);
+        hasher
+    }
+}

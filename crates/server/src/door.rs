@@ -1,0 +1,231 @@
+//! The door of one connection: what is meant to leave waits here until the log has committed what it rests on.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+use parking_lot::Mutex;
+use step::{Return, SessionId};
+use store::{Fate, Lsn};
+use xmpp::error::{Condition, StanzaError, StreamError};
+use xmpp::jid::FullJid;
+use xmpp::stanza::Stanza;
+
+use crate::commits::Commits;
+
+/// Something for the connection.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// A stanza for the client.
+    Stanza(Stanza),
+    /// Not for the client: whoever wrote the stanzas before it hears when they have left the house.
+    Left(Return),
+    /// The resource is bound.
+    Bound(FullJid),
+    /// There is no resource to be had.
+    BindRefused(StanzaError),
+    /// The stream is to be closed.
+    Close(StreamError),
+}
+
+/// A stanza from the client whose whole consequence has not been committed yet.
+#[derive(Debug)]
+struct Asked {
+    number: u64,
+    stanza: Stanza,
+    bytes: usize,
+    handled: Option<Handled>,
+}
+
+/// How the consequence of a stanza ended.
+#[derive(Debug, Clone, Copy)]
+enum Handled {
+    /// All of it was stepped; it rests on this number.
+    At(Lsn),
+    /// A step of it failed.
+    Refused,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<(Lsn, Outgoing)>,
+    queued_bytes: usize,
+    asked: VecDeque<Asked>,
+    asked_bytes: usize,
+    next_number: u64,
+    waker: Option<Waker>,
+    closed: bool,
+}
+
+/// Between the entities and one connection, in both directions.
+pub struct Door {
+    /// The connection.
+    pub id: SessionId,
+    commits: Arc<Commits>,
+    state: Mutex<State>,
+}
+
+impl Door {
+    /// A door in front of a connection.
+    pub fn new(id: SessionId, commits: Arc<Commits>) -> Arc<Self> {
+        Arc::new(Door { id, commits, state: Mutex::new(State::default()) })
+    }
+
+    /// Puts something behind the door, resting on `lsn`. After the connection has closed it is handed back.
+    ///
+    /// # Errors
+    /// The thing itself, when the connection is gone.
+    pub fn put(&self, lsn: Lsn, outgoing: Outgoing) -> Result<(), Outgoing> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(outgoing);
+        }
+        if let Outgoing::Stanza(stanza) = &outgoing {
+            state.queued_bytes += stanza.byte_len();
+        }
+        state.queue.push_back((lsn, outgoing));
+        wake(state);
+        Ok(())
+    }
+
+    /// Takes what may leave now, in order, and says what has become of the client's own stanzas. What rests on a
+    /// failed commit never leaves. `waker` is woken when there is more.
+    pub fn take(&self, waker: &Waker) -> Vec<Outgoing> {
+        let mut state = self.state.lock();
+        // Registered before the queue is looked at (performance.md, trap 4).
+        if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            state.waker = Some(waker.clone());
+        }
+        let mut leaving = Vec::new();
+        self.settle_asked(&mut state, waker, &mut leaving);
+        while let Some((lsn, _)) = state.queue.front() {
+            let fate = self.commits.wait(*lsn, waker);
+            if fate == Fate::Pending {
+                break;
+            }
+            let Some((_, outgoing)) = state.queue.pop_front() else { break };
+            if let Outgoing::Stanza(stanza) = &outgoing {
+                state.queued_bytes = state.queued_bytes.saturating_sub(stanza.byte_len());
+            }
+            if fate == Fate::Committed {
+                leaving.push(outgoing);
+            }
+        }
+        leaving
+    }
+
+    /// In the order in which they came: a stanza whose consequence is committed is done with; one whose consequence
+    /// was lost with a failed commit is answered, so that its sender knows (guarantees G2).
+    fn settle_asked(&self, state: &mut State, waker: &Waker, leaving: &mut Vec<Outgoing>) {
+        while let Some(Asked { handled: Some(handled), .. }) = state.asked.front() {
+            let lost = match handled {
+                Handled::Refused => Some(Condition::InternalServerError),
+                Handled::At(lsn) => match self.commits.wait(*lsn, waker) {
+                    Fate::Pending => return,
+                    Fate::Committed => None,
+                    Fate::Failed => Some(Condition::ResourceConstraint),
+                },
+            };
+            let Some(asked) = state.asked.pop_front() else { return };
+            state.asked_bytes = state.asked_bytes.saturating_sub(asked.bytes);
+            if let Some(condition) = lost {
+                let error = StanzaError::new(condition);
+                leaving.extend(asked.stanza.error_reply(&error).map(Outgoing::Stanza));
+            }
+        }
+    }
+
+    /// The waker of a task that is awake anyway needs not be called.
+    pub fn disarm(&self) {
+        self.state.lock().waker = None;
+    }
+
+    /// A stanza has come from the client; the ticket stands for its whole consequence.
+    pub fn ticket(self: &Arc<Self>, stanza: &Stanza) -> Ticket {
+        let mut state = self.state.lock();
+        let number = state.next_number;
+        state.next_number += 1;
+        let bytes = stanza.byte_len();
+        state.asked_bytes += bytes;
+        state.asked.push_back(Asked { number, stanza: stanza.clone(), bytes, handled: None });
+        drop(state);
+        let rests_on = Mutex::new(Handled::At(Lsn::default()));
+        Ticket(Arc::new(Share { door: self.clone(), number, rests_on }))
+    }
+
+    fn handled(&self, number: u64, handled: Handled) {
+        let mut state = self.state.lock();
+        let Some(asked) = state.asked.iter_mut().find(|asked| asked.number == number) else { return };
+        asked.handled = Some(handled);
+        wake(state);
+    }
+
+    /// Stanzas of the client that are not done with, and their bytes: its credit is used up by them.
+    pub fn unhandled(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.asked.len(), state.asked_bytes)
+    }
+
+    /// Bytes that wait to leave.
+    pub fn queued_bytes(&self) -> usize {
+        self.state.lock().queued_bytes
+    }
+
+    /// The connection is gone. Returns the stanzas that did not leave, with the highest number they rest on.
+    pub fn close(&self) -> (Lsn, Vec<Stanza>) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.waker = None;
+        state.asked.clear();
+        let mut highest = Lsn::default();
+        let mut stanzas = Vec::new();
+        for (lsn, outgoing) in state.queue.drain(..) {
+            if let (Outgoing::Stanza(stanza), true) = (outgoing, self.commits.fate(lsn) != Fate::Failed) {
+                highest = highest.max(lsn);
+                stanzas.push(stanza);
+            }
+        }
+        (highest, stanzas)
+    }
+}
+
+/// Wakes the connection's task, after letting go of the lock.
+fn wake(mut state: parking_lot::MutexGuard<'_, State>) {
+    let waker = state.waker.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// A share in the consequence of one stanza of a client. When the last share is gone, the stanza has been handled, at
+/// the highest number that any of its consequences rests on (house.md §3.5).
+#[derive(Clone)]
+pub struct Ticket(Arc<Share>);
+
+struct Share {
+    door: Arc<Door>,
+    number: u64,
+    rests_on: Mutex<Handled>,
+}
+
+impl Ticket {
+    /// A consequence of the stanza rests on this.
+    pub fn rest_on(&self, lsn: Lsn) {
+        if let Handled::At(rests_on) = &mut *self.0.rests_on.lock() {
+            *rests_on = lsn.max(*rests_on);
+        }
+    }
+
+    /// A step of its consequence failed: the sender hears `internal-server-error`.
+    pub fn refuse(&self) {
+        *self.0.rests_on.lock() = Handled::Refused;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let handled = *self.rests_on.lock();
+        self.door.handled(self.number, handled);
+    }
+}

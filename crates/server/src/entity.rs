@@ -1,0 +1,104 @@
+//! Everything with a bare address of ours: an account, an address without one, or a domain itself.
+
+use std::sync::Arc;
+
+use futures_channel::oneshot;
+use step::{Domain, SessionId, Step};
+use xmpp::error::StanzaError;
+use xmpp::jid::BareJid;
+
+use crate::account::Account;
+use crate::door::Door;
+use crate::host::Host;
+use crate::letter::{Letter, Outcome};
+use crate::nobody::Nobody;
+
+/// One entity: it owns its state and reads one letter at a time.
+pub enum Entity {
+    /// A person's account.
+    Account(Box<Account>),
+    /// An address on our domain that has no account.
+    Nobody(Nobody),
+    /// One of our domains.
+    Host(Host),
+}
+
+impl Entity {
+    /// Reads one letter. An entity may become another one: an account is made, or removed.
+    pub fn read(self, letter: Letter, step: &mut Step<'_>, told: &mut Told) -> Entity {
+        match self {
+            Entity::Account(account) => account.read(letter, step, told),
+            Entity::Nobody(nobody) => nobody.read(letter, step, told),
+            Entity::Host(mut host) => {
+                host.read(letter, step);
+                Entity::Host(host)
+            }
+        }
+    }
+
+    /// Its bare address.
+    pub fn address(&self) -> BareJid {
+        match self {
+            Entity::Account(account) => account.jid.clone(),
+            Entity::Nobody(nobody) => nobody.jid.clone(),
+            Entity::Host(host) => host.domain.jid.bare(),
+        }
+    }
+
+    /// The domain it belongs to.
+    pub fn domain(&self) -> &Arc<Domain> {
+        match self {
+            Entity::Account(account) => &account.domain,
+            Entity::Nobody(nobody) => &nobody.domain,
+            Entity::Host(host) => &host.domain,
+        }
+    }
+
+    /// The door of one of its sessions.
+    pub fn door(&self, session: SessionId) -> Option<&Arc<Door>> {
+        match self {
+            Entity::Account(account) => account.doors.get(&session),
+            Entity::Nobody(nobody) => nobody.doors.get(&session),
+            Entity::Host(_) => None,
+        }
+    }
+
+    /// Whether it may be forgotten and loaded again: nobody is connected to it.
+    pub fn may_sleep(&self) -> bool {
+        match self {
+            Entity::Account(account) => account.sessions.is_empty(),
+            Entity::Nobody(_) => true,
+            Entity::Host(_) => false,
+        }
+    }
+
+    /// Whether what it writes is to be kept; an anonymous account leaves nothing behind (XEP-0175).
+    pub fn is_kept(&self) -> bool {
+        !matches!(self, Entity::Account(account) if account.anonymous)
+    }
+}
+
+/// Those who asked for something from outside the entities and are told once the step's number is known.
+#[derive(Default)]
+pub struct Told {
+    waiting: Vec<(oneshot::Sender<Outcome>, Result<(), StanzaError>)>,
+}
+
+impl Told {
+    /// Tells the asker, when the step has ended, what came of it.
+    pub fn tell(
+        &mut self,
+        asker: oneshot::Sender<Outcome>,
+        outcome: Result<(), StanzaError>,
+    ) {
+        self.waiting.push((asker, outcome));
+    }
+
+    /// The step rests on this number.
+    pub fn at(self, lsn: store::Lsn) {
+        for (asker, outcome) in self.waiting {
+            // Whoever asked may have gone away in the meantime; then nobody needs to know.
+            let _ = asker.send((lsn, outcome));
+        }
+    }
+}

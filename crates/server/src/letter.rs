@@ -1,0 +1,60 @@
+//! What entities on this node send one another: one kind of envelope, a closed list of contents.
+
+use std::sync::Arc;
+
+use futures_channel::oneshot;
+use step::{Return, Returned, SessionId};
+use store::{Credentials, Lsn};
+use xmpp::error::StanzaError;
+use xmpp::stanza::Stanza;
+
+use crate::door::{Door, Ticket};
+
+/// A letter with what it rests on and whose stanza it comes from.
+pub struct Envelope {
+    /// What it says.
+    pub letter: Letter,
+    /// The sender's number in the log when it was written.
+    pub lsn: Lsn,
+    /// A share in the consequence of a client's stanza.
+    pub ticket: Option<Ticket>,
+}
+
+impl Envelope {
+    /// A letter that rests on nothing and comes from no client's stanza.
+    pub fn new(letter: Letter) -> Self {
+        Envelope { letter, lsn: Lsn::default(), ticket: None }
+    }
+}
+
+/// What became of something that an entity was asked to do, and the number it rests on.
+pub type Outcome = (Lsn, Result<(), StanzaError>);
+
+/// What a letter can say.
+pub enum Letter {
+    /// A stanza arrives from somewhere else.
+    Arriving(Stanza),
+    /// A stanza comes from one of the account's own sessions.
+    Leaving(SessionId, Stanza),
+    /// A connection has authenticated as this account and wants a resource.
+    Bind {
+        /// Its door.
+        door: Arc<Door>,
+        /// The resource it would like.
+        resource: Option<String>,
+        /// Whether the account is to exist only as long as the connection (XEP-0175).
+        anonymous: bool,
+    },
+    /// A connection is gone; these stanzas never left.
+    Closed(SessionId, Vec<Stanza>),
+    /// Something that the entity wished for comes back.
+    Returned(Return, Returned),
+    /// Make the account (registration, or the desk).
+    Create(Credentials, oneshot::Sender<Outcome>),
+    /// Change the account's keys (the desk, or an upgrade on login).
+    SetCredentials(Credentials, oneshot::Sender<Outcome>),
+    /// Remove the account with all it has (the desk).
+    Remove(oneshot::Sender<Outcome>),
+    /// End the account's sessions (the desk); one resource, or all.
+    EndSessions(Option<String>, oneshot::Sender<Outcome>),
+}

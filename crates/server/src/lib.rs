@@ -1,0 +1,28 @@
+//! The composition: entities, what passes through them in which order, and the sessions that join them to streams.
+
+pub mod account;
+mod beside;
+pub mod cards;
+pub mod commits;
+pub mod config;
+pub mod credentials;
+pub mod directory;
+pub mod door;
+pub mod entity;
+pub mod host;
+pub mod letter;
+mod loading;
+mod login;
+pub mod moments;
+pub mod nobody;
+pub mod node;
+pub mod pipeline;
+pub mod queries;
+pub mod returns;
+pub mod router;
+pub mod session;
+mod work;
+
+pub use config::Config;
+pub use node::{Commands, Node};
+pub use session::Session;

@@ -1,0 +1,122 @@
+//! What a stream needs to know of an account before it is let in: its keys, whether a password fits, a registration.
+
+use std::sync::Arc;
+
+use features::registration::{self, Request};
+use futures_channel::oneshot;
+use futures_util::future::BoxFuture;
+use store::{Credentials, StoreError};
+use stream::c2s::Answer;
+use stream::sasl::SaslCondition;
+use xmpp::error::{Condition, StanzaError};
+use xmpp::jid::BareJid;
+use xmpp::secret::Password;
+use xmpp::stanza::Stanza;
+
+use crate::beside;
+use crate::credentials::{self, Salts};
+use crate::letter::Letter;
+use crate::node::Node;
+
+/// The keys of an account, for SCRAM (RFC 5802).
+pub fn credentials(node: &Arc<Node>, account: BareJid) -> BoxFuture<'static, Answer> {
+    let node = node.clone();
+    Box::pin(async move {
+        match node.store.credentials(&account).await {
+            Ok(found) => Answer::Credentials(found.as_ref().map(credentials::for_stream)),
+            Err(error) => temporary(&error),
+        }
+    })
+}
+
+/// Whether a password fits (SASL PLAIN). For an account that does not exist the same work is done, so that nobody
+/// learns by the clock which accounts exist (guarantees §2).
+pub fn check_password(
+    node: &Arc<Node>,
+    account: BareJid,
+    password: Password,
+) -> BoxFuture<'static, Answer> {
+    let node = node.clone();
+    Box::pin(async move {
+        let found = match node.store.credentials(&account).await {
+            Ok(found) => found,
+            Err(error) => return temporary(&error),
+        };
+        match verify(&node, password.clone(), found.clone()).await {
+            Some(true) => {
+                if found.is_some_and(|known| {
+                    credentials::are_outdated(&known, node.config.scram_iterations())
+                }) {
+                    upgrade(&node, account, password);
+                }
+                Answer::Authenticated
+            }
+            Some(false) => Answer::Refused(SaslCondition::NotAuthorized),
+            None => Answer::Refused(SaslCondition::TemporaryAuthFailure),
+        }
+    })
+}
+
+/// Runs the costly comparison on the pool; `None` when the pool is full.
+async fn verify(node: &Node, password: Password, found: Option<Credentials>) -> Option<bool> {
+    let (done, answer) = oneshot::channel();
+    let salts = Salts::new(&node.world);
+    let iterations = node.config.scram_iterations();
+    let job = Box::new(move || {
+        let fits = match &found {
+            Some(credentials) => credentials::verify(&password, credentials),
+            None => credentials::verify_nobody(&password, &salts, iterations),
+        };
+        let _ = done.send(fits);
+    });
+    node.world.spawn.run(job).ok()?;
+    answer.await.ok()
+}
+
+/// A login with the password in hand is the moment to make keys as we make them today.
+fn upgrade(node: &Arc<Node>, account: BareJid, password: Password) {
+    let task = node.clone();
+    node.world.spawn.spawn(Box::pin(async move {
+        let Ok(keys) = beside::keys(&task, password).await else { return };
+        let done = task.ask(&account, |asker| Letter::SetCredentials(keys, asker)).await;
+        tracing::info!(%account, ok = done.is_ok(), "the account's keys were made anew");
+    }));
+}
+
+/// A registration before login (XEP-0077 §3.1).
+pub fn register(node: &Arc<Node>, domain: String, iq: Stanza) -> BoxFuture<'static, Answer> {
+    let node = node.clone();
+    Box::pin(async move {
+        let answer = match registered(&node, &domain, &iq).await {
+            Ok(Some(form)) => Some(iq.result_with(&form)),
+            Ok(None) => Some(iq.result()),
+            Err(error) => iq.error_reply(&error),
+        };
+        match answer {
+            Some(answer) => Answer::Reply(answer),
+            None => Answer::Refused(SaslCondition::MalformedRequest),
+        }
+    })
+}
+
+async fn registered(
+    node: &Arc<Node>,
+    domain: &str,
+    iq: &Stanza,
+) -> Result<Option<xmpp::xml::Element>, StanzaError> {
+    let domain = node.domain(domain).ok_or_else(|| StanzaError::new(Condition::ItemNotFound))?;
+    match registration::request(domain, iq)? {
+        Request::Form(form) => Ok(Some(form)),
+        Request::Create { account, password } => {
+            let keys = beside::keys(node, password).await?;
+            node.ask(&account, |asker| Letter::Create(keys, asker)).await?;
+            tracing::info!(%account, "registered");
+            Ok(None)
+        }
+    }
+}
+
+fn temporary(error: &StoreError) -> Answer {
+    tracing::error!(%error, "a login could not be checked");
+    Answer::Refused(SaslCondition::TemporaryAuthFailure)
+}

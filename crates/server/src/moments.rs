@@ -1,0 +1,72 @@
+//! What happens when a session leaves or an account is removed.
+
+use features::{offline, presence, registration, subscription};
+use step::{Reply, SessionId, Step};
+use xmpp::error::{StreamCondition, StreamError};
+use xmpp::jid::Jid;
+use xmpp::ns;
+use xmpp::stanza::Stanza;
+
+use crate::account::Account;
+
+/// A session says that it is no longer available; it stays connected (RFC 6121 §4.5.2).
+pub fn session_unavailable(a: &mut Account, session: SessionId, last: &Stanza, step: &mut Step<'_>) {
+    let was_available = a.sessions.find(session).is_some_and(|session| session.is_available());
+    let hears = |jid: &Jid| !a.blocklist.blocks(jid);
+    presence::leave(&mut a.sessions, &a.roster, &hears, &a.jid, session, last, step);
+    offline::session_gone(&mut a.held, &a.jid, &a.sessions, session, step);
+    if was_available && a.sessions.available().next().is_none() {
+        a.remember_seen(step.wall, last.child_text(ns::CLIENT, "status"), step);
+    }
+}
+
+/// A session is gone without a last word; one is said for it (RFC 6121 §4.5.2).
+pub fn session_closed(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
+    if let Some(gone) = a.sessions.find(session) {
+        let last = presence::unavailable(gone.jid.clone());
+        session_unavailable(a, session, &last, step);
+    }
+    a.sessions.remove(session);
+    offline::session_gone(&mut a.held, &a.jid, &a.sessions, session, step);
+}
+
+/// The connection behind a door has gone for good.
+pub fn door_closed(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
+    session_closed(a, session, step);
+    a.doors.remove(&session);
+}
+
+/// The account's owner removes it (XEP-0077 §3.2).
+pub fn account_removes_itself(
+    a: &mut Account,
+    session: SessionId,
+    iq: &Stanza,
+    step: &mut Step<'_>,
+) -> Reply {
+    say_goodbye(a, step);
+    let reply = registration::remove(&a.jid, &a.sessions, session, iq, step);
+    a.removed = true;
+    reply
+}
+
+/// The operator removes the account.
+pub fn account_removed(a: &mut Account, step: &mut Step<'_>) {
+    say_goodbye(a, step);
+    for session in a.sessions.iter() {
+        step.close(session.id, StreamError::new(StreamCondition::NotAuthorized));
+    }
+    step.write(store::Write::AccountRemove { account: a.jid.clone() });
+    a.removed = true;
+}
+
+/// Contacts hear that the account's sessions have gone and that its subscriptions have ended (XEP-0077 §3.2).
+fn say_goodbye(a: &mut Account, step: &mut Step<'_>) {
+    for session in a.sessions.iter().map(|session| session.id).collect::<Vec<_>>() {
+        if let Some(gone) = a.sessions.find(session) {
+            let last = presence::unavailable(gone.jid.clone());
+            let hears = |jid: &Jid| !a.blocklist.blocks(jid);
+            presence::leave(&mut a.sessions, &a.roster, &hears, &a.jid, session, &last, step);
+        }
+    }
+    subscription::end_all(&a.roster, &a.jid, step);
+}

@@ -1,0 +1,100 @@
+//! An address on our domain that has no account: it answers as one that nobody reaches, and may become one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use features::blocking::Blocklist;
+use features::offline::Held;
+use features::presence::LastSeen;
+use features::{delivery, presence};
+use step::{Domain, Roster, SessionId, Sessions, Step, Stop};
+use store::Write;
+use xmpp::error::{Condition, StanzaError};
+use xmpp::jid::BareJid;
+use xmpp::stanza::{Kind, Stanza, Type};
+
+use crate::account::Account;
+use crate::door::{Door, Outgoing};
+use crate::entity::{Entity, Told};
+use crate::letter::Letter;
+use crate::pipeline;
+
+/// An address without an account.
+pub struct Nobody {
+    /// The address.
+    pub jid: BareJid,
+    /// Its domain.
+    pub domain: Arc<Domain>,
+    /// Connections of the account that was removed, until they have closed.
+    pub doors: BTreeMap<SessionId, Arc<Door>>,
+}
+
+impl Nobody {
+    /// An address without an account.
+    pub fn new(jid: BareJid, domain: Arc<Domain>) -> Self {
+        Nobody { jid, domain, doors: BTreeMap::new() }
+    }
+
+    /// Reads one letter.
+    pub fn read(mut self, letter: Letter, step: &mut Step<'_>, told: &mut Told) -> Entity {
+        match letter {
+            Letter::Arriving(stanza) => self.answer(&stanza, step),
+            Letter::Create(credentials, asker) => {
+                let account = self.jid.clone();
+                step.write(Write::AccountCreate { account, credentials, at: step.wall });
+                told.tell(asker, Ok(()));
+                return Entity::Account(self.into_account(false));
+            }
+            Letter::Bind { door, resource, anonymous: true } => {
+                let mut account = self.into_account(true);
+                account.bind(door, resource, step);
+                return Entity::Account(account);
+            }
+            // The account was removed between login and bind; if the connection has gone too, nobody minds.
+            Letter::Bind { door, .. } => {
+                let refused = Outgoing::BindRefused(StanzaError::new(Condition::NotAuthorized));
+                let _ = door.put(store::Lsn::default(), refused);
+            }
+            Letter::Closed(session, _) => {
+                self.doors.remove(&session);
+            }
+            Letter::SetCredentials(_, asker) | Letter::Remove(asker) | Letter::EndSessions(_, asker) => {
+                told.tell(asker, Err(StanzaError::new(Condition::ItemNotFound)));
+            }
+            Letter::Leaving(..) | Letter::Returned(..) => {}
+        }
+        Entity::Nobody(self)
+    }
+
+    /// RFC 6121 §8.5.1: no such user.
+    fn answer(&self, stanza: &Stanza, step: &mut Step<'_>) {
+        let stop = match (stanza.kind, stanza.type_) {
+            (Kind::Message, _) => delivery::no_such_user(stanza),
+            (Kind::Iq, _) => Condition::ServiceUnavailable.into(),
+            (Kind::Presence, Type::Probe) => {
+                if let Some(prober) = &stanza.from {
+                    step.route(presence::refuse_probe(stanza, &self.jid, prober));
+                }
+                Stop::Drop("a probe was answered")
+            }
+            (Kind::Presence, _) => Stop::Drop("presence for an account that does not exist"),
+        };
+        pipeline::stopped(stanza, stop, step);
+    }
+
+    /// The account that it becomes, empty.
+    pub fn into_account(self, anonymous: bool) -> Box<Account> {
+        Box::new(Account {
+            jid: self.jid,
+            domain: self.domain,
+            anonymous,
+            removed: false,
+            sessions: Sessions::default(),
+            doors: self.doors,
+            roster: Roster::default(),
+            blocklist: Blocklist::default(),
+            held: Held::default(),
+            last_seen: LastSeen::default(),
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! A node: everything behind the doors, and what keeps it together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_channel::oneshot;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use step::{Domain, SessionId, World};
+use store::{Fate, Store, StoreError};
+use stream::c2s::C2sSettings;
+use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
+use xmpp::jid::BareJid;
+
+use crate::commits::Commits;
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::door::{Door, Outgoing};
+use crate::letter::{Envelope, Letter, Outcome};
+
+/// An account without sessions is forgotten after this time, and read again when somebody writes to it.
+const SLEEPS_AFTER: Duration = Duration::from_secs(300);
+/// How often the directory is looked through for such accounts.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// Runs the commands of the desk; a layer above fills it.
+pub trait Commands: Send + Sync {
+    /// Runs one command; the answer is lines to show, as name and value.
+    fn run(
+        &self,
+        name: String,
+        arguments: Vec<(String, String)>,
+    ) -> BoxFuture<'static, Result<Vec<(String, String)>, String>>;
+}
+
+/// Everything behind the doors of one process.
+pub struct Node {
+    /// Time, chance and spawn.
+    pub world: World,
+    /// What is kept.
+    pub store: Store,
+    /// Who waits for the log.
+    pub commits: Arc<Commits>,
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Settings of client streams.
+    pub streams: Arc<C2sSettings>,
+    /// Everything that is awake.
+    pub directory: Directory,
+    /// When it started.
+    pub started: Instant,
+    domains: BTreeMap<String, Arc<Domain>>,
+    commands: Mutex<Option<Arc<dyn Commands>>>,
+    next_session: AtomicU64,
+    doors: Mutex<BTreeMap<SessionId, Arc<Door>>>,
+}
+
+impl Node {
+    /// Starts a node: opens its doors' waiting room and begins to look after what sleeps.
+    pub fn start(world: World, store: Store, config: Arc<Config>, secret: [u8; 32]) -> Arc<Node> {
+        let commits = Commits::new(store.log());
+        let domains = config
+            .domains()
+            .into_iter()
+            .map(|domain| (domain.name().to_owned(), Arc::new(domain)))
+            .collect();
+        let node = Arc::new(Node {
+            streams: Arc::new(config.streams(secret)),
+            started: world.clock.now(),
+            directory: Directory::new(world.seed()),
+            world,
+            store,
+            commits,
+            config,
+            domains,
+            commands: Mutex::new(None),
+            next_session: AtomicU64::new(1),
+            doors: Mutex::new(BTreeMap::new()),
+        });
+        node.world.spawn.spawn(Box::pin(node.commits.clone().open_doors()));
+        node.world.spawn.spawn(Box::pin(sweep(Arc::downgrade(&node))));
+        node
+    }
+
+    /// Hands the desk's commands to the node, for ad-hoc commands (XEP-0050).
+    pub fn set_commands(&self, commands: Arc<dyn Commands>) {
+        *self.commands.lock() = Some(commands);
+    }
+
+    /// The desk's commands, once they are there.
+    pub fn commands(&self) -> Option<Arc<dyn Commands>> {
+        self.commands.lock().clone()
+    }
+
+    /// One of our domains.
+    pub fn domain(&self, name: &str) -> Option<&Arc<Domain>> {
+        self.domains.get(name)
+    }
+
+    /// All our domains.
+    pub fn domains(&self) -> impl Iterator<Item = &Arc<Domain>> {
+        self.domains.values()
+    }
+
+    /// A door for a new connection.
+    pub(crate) fn new_door(&self) -> Arc<Door> {
+        let id = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
+        let door = Door::new(id, self.commits.clone());
+        self.doors.lock().insert(id, door.clone());
+        door
+    }
+
+    /// A connection is gone.
+    pub(crate) fn forget_door(&self, id: SessionId) {
+        self.doors.lock().remove(&id);
+    }
+
+    /// Connections that are open, logged in or not.
+    pub fn connections(&self) -> usize {
+        self.doors.lock().len()
+    }
+
+    /// Tells every connection that the server stops (RFC 6120 §4.9.3.20).
+    pub fn shutdown(&self) {
+        let doors: Vec<_> = self.doors.lock().values().cloned().collect();
+        for door in doors {
+            let error = StreamError::new(StreamCondition::SystemShutdown);
+            // One that closes at this moment needs not be told.
+            let _ = door.put(store::Lsn::default(), Outgoing::Close(error));
+        }
+    }
+
+    /// Asks an account for something and waits until what came of it is committed.
+    ///
+    /// # Errors
+    /// What the account answered, or `resource-constraint` when the store could not keep it.
+    pub async fn ask(
+        self: &Arc<Self>,
+        account: &BareJid,
+        letter: impl FnOnce(oneshot::Sender<Outcome>) -> Letter,
+    ) -> Result<(), StanzaError> {
+        let (asker, answer) = oneshot::channel();
+        self.post(account, Envelope::new(letter(asker)));
+        let Ok((lsn, outcome)) = answer.await else {
+            return Err(StanzaError::new(Condition::ResourceConstraint));
+        };
+        match self.commits.settled(lsn).await {
+            Fate::Committed => outcome,
+            _ => Err(StanzaError::new(Condition::ResourceConstraint)),
+        }
+    }
+
+    /// Addresses of all accounts of a domain, in order.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn accounts(&self, domain: &str) -> Result<Vec<BareJid>, StoreError> {
+        const PAGE: usize = 500;
+        let mut all: Vec<BareJid> = Vec::new();
+        loop {
+            let page = self.store.accounts(domain, all.last(), PAGE).await?;
+            let full = page.len() == PAGE;
+            all.extend(page);
+            if !full {
+                return Ok(all);
+            }
+        }
+    }
+}
+
+/// Forgets what nobody has needed for a while, as long as the node lives.
+async fn sweep(node: std::sync::Weak<Node>) {
+    loop {
+        let Some(sleep) = node.upgrade().map(|node| node.world.clock.sleep(SWEEP_EVERY)) else { return };
+        sleep.await;
+        let Some(node) = node.upgrade() else { return };
+        let now = node.world.clock.now();
+        node.directory.sweep(|inner| {
+            let idle = now.saturating_duration_since(inner.used) >= SLEEPS_AFTER;
+            let settled = node.commits.fate(inner.lsn) == Fate::Committed;
+            idle && settled && inner.entity.as_ref().is_some_and(|entity| entity.may_sleep())
+        });
+    }
+}

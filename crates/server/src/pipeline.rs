@@ -1,0 +1,184 @@
+//! The order of everything that passes through an account: read it from top to bottom, this is all there is.
+
+use features::presence::Became;
+use features::{blocking, delivery, last_activity, offline, presence, subscription};
+use step::{SessionId, Step, Stop};
+use xmpp::error::{Condition, StanzaError};
+use xmpp::jid::Jid;
+use xmpp::stanza::{Kind, Stanza, Type};
+
+use crate::account::Account;
+use crate::{moments, queries};
+
+/// What happens to a stanza from one of the account's own sessions. `from` has been stamped by the stream.
+pub fn leaving(a: &mut Account, session: SessionId, stanza: Stanza, step: &mut Step<'_>) {
+    if let Some(speaker) = a.sessions.find_mut(session) {
+        speaker.heard = step.now;
+    } else {
+        return;
+    }
+    let sent = stanza.clone();
+    let outcome = match stanza.kind {
+        Kind::Message => message_leaving(a, stanza, step),
+        Kind::Presence => presence_leaving(a, session, stanza, step),
+        Kind::Iq => iq_leaving(a, session, stanza, step),
+    };
+    if let Err(stop) = outcome {
+        refuse(session, &sent, stop, step);
+    }
+}
+
+/// What happens to a stanza that arrives for the account.
+pub fn arriving(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
+    let sent = stanza.clone();
+    let outcome = match stanza.kind {
+        Kind::Message => message_arriving(a, stanza, step),
+        Kind::Presence => presence_arriving(a, stanza, step),
+        Kind::Iq => iq_arriving(a, stanza, step),
+    };
+    if let Err(stop) = outcome {
+        stopped(&sent, stop, step);
+    }
+}
+
+/// What happens to a stanza that was delivered to a session which never took it: a message takes its way anew, as if the
+/// session had not been there.
+pub fn undelivered(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
+    if stanza.kind == Kind::Message && stanza.type_ != Type::Error {
+        arriving(a, stanza, step);
+    } else if stanza.is_request() {
+        stopped(&stanza, Condition::RecipientUnavailable.into(), step);
+    }
+}
+
+/// In order, to a message leaving the account.
+fn message_leaving(a: &mut Account, mut message: Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
+    if message.to.is_none() {
+        // RFC 6120 §10.3.1: without an address it is for the account itself.
+        message.to = Some(a.jid.clone().into());
+    }
+    blocking::may_send(&a.blocklist, &message)?;
+    step.route(message);
+    Ok(())
+}
+
+/// In order, to a message arriving at the account.
+fn message_arriving(a: &mut Account, message: Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
+    blocking::may_receive(&a.blocklist, &message)?;
+    let Some(message) = offline::queue_behind(&mut a.held, &a.sessions, &a.jid, message, step)? else {
+        return Ok(());
+    };
+    let reached = delivery::deliver(&a.sessions, &message, step)?;
+    offline::keep(&mut a.held, &a.jid, &reached, &message, step)
+}
+
+/// In order, to presence leaving one of the account's sessions.
+fn presence_leaving(
+    a: &mut Account,
+    session: SessionId,
+    p: Stanza,
+    step: &mut Step<'_>,
+) -> Result<(), Stop> {
+    match (p.type_, p.to.is_some()) {
+        (Type::Available, false) => {
+            let hears = |jid: &Jid| !a.blocklist.blocks(jid);
+            let became = presence::broadcast(&mut a.sessions, &a.roster, &hears, &a.jid, session, &p, step);
+            if became != Became::Same && p.priority() >= 0 {
+                offline::hand_over(&mut a.held, &a.jid, session, step);
+            }
+            Ok(())
+        }
+        (Type::Unavailable, false) => {
+            moments::session_unavailable(a, session, &p, step);
+            Ok(())
+        }
+        (Type::Available | Type::Unavailable, true) => {
+            blocking::may_send(&a.blocklist, &p)?;
+            presence::direct(&mut a.sessions, &a.roster, session, p, step)
+        }
+        (Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed, true) => {
+            blocking::may_send(&a.blocklist, &p)?;
+            subscription::leaving(&mut a.roster, &a.sessions, &a.jid, p, step)
+        }
+        (_, true) => {
+            blocking::may_send(&a.blocklist, &p)?;
+            step.route(p);
+            Ok(())
+        }
+        (_, false) => Err(Condition::BadRequest.into()),
+    }
+}
+
+/// In order, to presence arriving at the account.
+fn presence_arriving(a: &mut Account, p: Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
+    blocking::may_receive(&a.blocklist, &p)?;
+    match p.type_ {
+        Type::Probe => {
+            presence::answer_probe(&a.sessions, &a.roster, &a.jid, &a.last_seen, &p, step);
+            Ok(())
+        }
+        Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed => {
+            subscription::arriving(&mut a.roster, &a.sessions, &a.jid, p, step)
+        }
+        _ => presence::deliver(&mut a.sessions, &p, step),
+    }
+}
+
+/// In order, to an iq leaving one of the account's sessions.
+fn iq_leaving(a: &mut Account, session: SessionId, iq: Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
+    if queries::is_for_own_account(a, &iq) {
+        return queries::own_account(a, session, &iq, step);
+    }
+    blocking::may_send(&a.blocklist, &iq)?;
+    step.route(iq);
+    Ok(())
+}
+
+/// In order, to an iq arriving at the account.
+fn iq_arriving(a: &mut Account, iq: Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
+    blocking::may_receive(&a.blocklist, &iq)?;
+    let Some(resource) = iq.to.as_ref().and_then(|to| to.resource()) else {
+        return queries::other_account(a, &iq, step);
+    };
+    last_activity::may_ask_device(&a.roster, &a.jid, &iq)?;
+    let Some(session) = a.sessions.by_resource(resource) else {
+        return Err(Condition::ServiceUnavailable.into());
+    };
+    // RFC 6121 §8.5.3.1: a request from one who may not know that this device is there does not reach it.
+    let known = iq.from.as_ref().is_some_and(|from| {
+        let bare = from.bare();
+        bare == a.jid
+            || a.roster.sees_me(&bare)
+            || session.directed.contains(from)
+            || session.directed.contains(&Jid::from(bare))
+    });
+    if iq.is_request() && !known {
+        return Err(Condition::ServiceUnavailable.into());
+    }
+    step.to_session(session.id, iq);
+    Ok(())
+}
+
+/// Tells a session that its stanza stopped, and why.
+fn refuse(session: SessionId, sent: &Stanza, stop: Stop, step: &mut Step<'_>) {
+    let Some(error) = reason(sent, &stop) else { return };
+    if let Some(bounce) = sent.error_reply(&error) {
+        step.to_session(session, bounce);
+    }
+}
+
+/// Tells the sender of a stanza that it stopped, and why.
+pub fn stopped(sent: &Stanza, stop: Stop, step: &mut Step<'_>) {
+    let Some(error) = reason(sent, &stop) else { return };
+    if let Some(bounce) = sent.error_reply(&error) {
+        step.route(bounce);
+    }
+}
+
+/// A stanza that stops has a reason, and the reason is visible to the operator (house.md §3.13).
+fn reason(sent: &Stanza, stop: &Stop) -> Option<StanzaError> {
+    let from = sent.from.as_ref().map(Jid::as_str);
+    let to = sent.to.as_ref().map(Jid::as_str);
+    tracing::debug!(kind = ?sent.kind, from, to, ?stop, "a stanza stopped");
+    stop.stanza_error()
+}

@@ -1,0 +1,139 @@
+//! Who answers which namespace: one match per kind of entity, one line per feature.
+
+use features::registration::{self, Wish};
+use features::{blocking, disco, last_activity, ping, private, roster, time, vcard, version};
+use step::{Reply, SessionId, Step, Stop};
+use xmpp::error::Condition;
+use xmpp::ns;
+use xmpp::stanza::Stanza;
+
+use crate::account::Account;
+use crate::cards::CARDS;
+use crate::host::Host;
+use crate::moments;
+
+/// Whether an iq from one of the account's sessions is answered by the account itself (RFC 6120 §10.3.3), among them a
+/// registration request to the own domain (XEP-0077 §3.3).
+pub fn is_for_own_account(a: &Account, iq: &Stanza) -> bool {
+    match &iq.to {
+        None => true,
+        Some(to) if *to == *a.jid => true,
+        Some(to) => {
+            iq.is_request()
+                && to.as_str() == a.domain.name()
+                && iq.first_name().is_some_and(|(namespace, _)| namespace == ns::REGISTER)
+        }
+    }
+}
+
+/// An iq from one of the account's own sessions to the account.
+pub fn own_account(
+    a: &mut Account,
+    session: SessionId,
+    iq: &Stanza,
+    step: &mut Step<'_>,
+) -> Result<(), Stop> {
+    if !iq.is_request() {
+        return Err(Stop::Drop("an answer that nobody asked for"));
+    }
+    let Some((namespace, _)) = iq.first_name() else { return Err(Condition::BadRequest.into()) };
+    let reply = match namespace {
+        ns::ROSTER => roster::answer(&mut a.roster, &mut a.sessions, &a.jid, session, iq, step),
+        ns::BLOCKING => blocking::answer_own(
+            &mut a.blocklist,
+            &mut a.sessions,
+            &a.roster,
+            &a.jid,
+            session,
+            iq,
+            step,
+        ),
+        ns::DISCO_INFO | ns::DISCO_ITEMS => disco::answer_account(CARDS, &a.jid, &a.sessions, iq),
+        ns::VCARD => vcard::answer_own(&a.jid, iq, step),
+        ns::PRIVATE => private::answer_own(&a.jid, iq, step),
+        ns::REGISTER => match registration::wish(&a.jid, iq)? {
+            Wish::Form => Ok(registration::answer_form(&a.jid)),
+            Wish::NewPassword(password) => Ok(registration::change_password(password, iq, step)),
+            Wish::Removal => Ok(moments::account_removes_itself(a, session, iq, step)),
+        },
+        ns::PING => ping::answer(iq),
+        ns::LAST => last_activity::answer_account(
+            &a.sessions,
+            a.last_seen.at,
+            a.last_seen.status.as_deref(),
+            iq,
+            step.wall,
+        ),
+        ns::SESSION => Ok(Reply::Done), // RFC 3921 §3: clients of old still ask; it means nothing now
+        _ => Err(Condition::ServiceUnavailable.into()),
+    }?;
+    if let Some(answer) = reply.stanza(iq) {
+        step.to_session(session, answer);
+    }
+    Ok(())
+}
+
+/// An iq from somebody else to the account (RFC 6121 §8.5.2.1.3).
+pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
+    if !iq.is_request() {
+        return Err(Stop::Drop("an answer that nobody asked for"));
+    }
+    let Some((namespace, _)) = iq.first_name() else { return Err(Condition::BadRequest.into()) };
+    let knows_us = iq.from.as_ref().is_some_and(|from| {
+        let asker = from.bare();
+        asker == a.jid || a.roster.sees_me(&asker)
+    });
+    let reply = match (namespace, knows_us) {
+        (ns::DISCO_INFO | ns::DISCO_ITEMS, true) => {
+            disco::answer_account(CARDS, &a.jid, &a.sessions, iq)
+        }
+        (ns::DISCO_INFO | ns::DISCO_ITEMS, false) => disco::answer_stranger(iq),
+        (ns::VCARD, _) => vcard::answer_other(&a.jid, iq, step),
+        (ns::PRIVATE, _) => private::answer_other(),
+        (ns::BLOCKING, _) => blocking::answer_other(),
+        (ns::LAST, true) => last_activity::answer_account(
+            &a.sessions,
+            a.last_seen.at,
+            a.last_seen.status.as_deref(),
+            iq,
+            step.wall,
+        ),
+        (ns::LAST, false) => last_activity::answer_stranger(),
+        (ns::PING, true) => ping::answer(iq),
+        _ => Err(Condition::ServiceUnavailable.into()),
+    }?;
+    if let Some(answer) = reply.stanza(iq) {
+        step.route(answer);
+    }
+    Ok(())
+}
+
+/// An iq to one of our domains.
+pub fn host(host: &mut Host, iq: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
+    if !iq.is_request() {
+        return Err(Stop::Drop("an answer that nobody asked for"));
+    }
+    let Some((namespace, _)) = iq.first_name() else { return Err(Condition::BadRequest.into()) };
+    let reply = match namespace {
+        ns::DISCO_INFO | ns::DISCO_ITEMS => disco::answer_host(
+            CARDS,
+            &features::ad_hoc::list(),
+            &host.caps_node,
+            iq,
+            &host.domain,
+        ),
+        ns::COMMANDS => features::ad_hoc::answer(&mut host.desk, iq, step),
+        ns::PING => ping::answer(iq),
+        ns::VERSION => version::answer(iq),
+        ns::TIME => time::answer(iq, step.wall),
+        ns::LAST => {
+            last_activity::answer_host(iq, step.now.saturating_duration_since(host.started))
+        }
+        ns::REGISTER => registration::answer_other(),
+        _ => Err(Condition::ServiceUnavailable.into()),
+    }?;
+    if let Some(answer) = reply.stanza(iq) {
+        step.route(answer);
+    }
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! Who gets what comes back: rows that were read, keys that were derived, messages that have left.
+
+use features::{offline, private, registration, vcard};
+use step::{Return, Returned, Step};
+
+use crate::account::Account;
+
+/// Something that an account wished for has come.
+pub fn to_account(a: &mut Account, back: Return, what: Returned, step: &mut Step<'_>) {
+    match (back, what) {
+        (Return::Offline(session), Returned::Offline(rows)) => {
+            offline::read(&mut a.held, session, rows, step);
+        }
+        (Return::Offline(session), _) => {
+            offline::session_gone(&mut a.held, &a.jid, &a.sessions, session, step);
+        }
+        (Return::OfflineLeft(up_to), _) => offline::left(&mut a.held, &a.jid, up_to, step),
+        (Return::VCard(asked), what) => vcard::returned(&a.jid, asked, what, step),
+        (Return::Private(asked), what) => private::returned(&a.jid, asked, what, step),
+        (Return::PasswordChange(asked), what) => registration::returned(&a.jid, asked, what, step),
+        // Commands are asked for by a domain, never by an account.
+        (Return::Command(_), _) => {}
+    }
+}

@@ -1,0 +1,233 @@
+//! One connection: joins its stream machine to the entities. No sockets here; `net` and the simulator move the bytes.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use step::{Return, Returned};
+use store::Lsn;
+use stream::c2s::{Answer, C2s, Event};
+use stream::{TlsFacts, TransportFacts};
+use xmpp::error::{StreamCondition, StreamError};
+use xmpp::jid::BareJid;
+use xmpp::stanza::Stanza;
+
+use crate::door::{Door, Outgoing};
+use crate::letter::{Envelope, Letter};
+use crate::login;
+use crate::node::Node;
+
+/// Stanzas of a client that may be under way at once; beyond that its socket is not read (house.md §3.5).
+pub const CREDIT_STANZAS: usize = 256;
+/// Bytes of a client's stanzas that may be under way at once.
+pub const CREDIT_BYTES: usize = 512 * 1024;
+
+/// One connection.
+pub struct Session {
+    node: Arc<Node>,
+    machine: C2s,
+    door: Arc<Door>,
+    peer: Option<IpAddr>,
+    /// The account it has authenticated as, once it has asked for a resource.
+    account: Option<BareJid>,
+    /// A question that the machine waits for.
+    asking: Option<BoxFuture<'static, Answer>>,
+    wants_tls: bool,
+    /// Who is to be told when everything before has been written.
+    leaving: Vec<Return>,
+    closed: bool,
+}
+
+impl Session {
+    /// A connection that has just been accepted.
+    pub fn new(node: &Arc<Node>, now: Instant, transport: TransportFacts, peer: Option<IpAddr>) -> Self {
+        Session {
+            machine: C2s::new(now, node.streams.clone(), node.world.seed(), transport),
+            door: node.new_door(),
+            node: node.clone(),
+            peer,
+            account: None,
+            asking: None,
+            wants_tls: false,
+            leaving: Vec::new(),
+            closed: false,
+        }
+    }
+
+    /// The connection's number in the log of events.
+    pub fn id(&self) -> u64 {
+        self.door.id.0
+    }
+
+    /// Takes what may leave and what was asked for; the context is woken when there is more.
+    pub fn poll(&mut self, now: Instant, context: &mut Context<'_>) {
+        if self.closed {
+            return;
+        }
+        loop {
+            self.poll_question(now, context);
+            let outgoing = self.door.take(context.waker());
+            let idle = outgoing.is_empty();
+            for outgoing in outgoing {
+                self.leave(now, outgoing);
+            }
+            self.hear(now);
+            if idle && self.asking.is_none() || self.closed {
+                break;
+            }
+            if idle && self.poll_question(now, context).is_pending() {
+                break;
+            }
+        }
+        let limit = self.node.config.outbound_bytes();
+        if self.door.queued_bytes() > limit {
+            // Guarantees G9: a reader that stops costs at most this; what it did not take goes elsewhere.
+            let error = StreamError::new(StreamCondition::ResourceConstraint);
+            self.machine.answer(now, Answer::Close(error));
+            self.hear(now);
+        }
+    }
+
+    fn poll_question(&mut self, now: Instant, context: &mut Context<'_>) -> Poll<()> {
+        let Some(asking) = &mut self.asking else { return Poll::Ready(()) };
+        let Poll::Ready(answer) = asking.as_mut().poll(context) else { return Poll::Pending };
+        self.asking = None;
+        self.machine.answer(now, answer);
+        self.hear(now);
+        Poll::Ready(())
+    }
+
+    fn leave(&mut self, now: Instant, outgoing: Outgoing) {
+        match outgoing {
+            Outgoing::Stanza(stanza) => self.machine.answer(now, Answer::Deliver(stanza)),
+            Outgoing::Left(back) => self.leaving.push(back),
+            Outgoing::Bound(jid) => self.machine.answer(now, Answer::Bound(jid)),
+            Outgoing::BindRefused(error) => self.machine.answer(now, Answer::BindRefused(error)),
+            Outgoing::Close(error) => self.machine.answer(now, Answer::Close(error)),
+        }
+    }
+
+    /// Bytes have come.
+    pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
+        // This task is awake; it need not be woken for what its own stanzas cause.
+        self.door.disarm();
+        self.machine.receive(now, bytes);
+        self.hear(now);
+    }
+
+    /// Whether the socket is to be read.
+    pub fn wants_input(&self) -> bool {
+        let (stanzas, bytes) = self.door.unhandled();
+        self.machine.wants_input() && stanzas < CREDIT_STANZAS && bytes < CREDIT_BYTES
+    }
+
+    /// Everything that is to be written now, as one buffer.
+    pub fn take_output(&mut self) -> Option<Vec<u8>> {
+        self.machine.poll_send()
+    }
+
+    /// How many bytes have been taken but are not with the operating system yet.
+    pub fn written(&mut self, unsent: usize) {
+        if unsent > 0 || self.leaving.is_empty() {
+            return;
+        }
+        let Some(account) = &self.account else { return };
+        for back in std::mem::take(&mut self.leaving) {
+            self.node.come_back(account, back, Returned::Left, Lsn::default(), None);
+        }
+    }
+
+    /// Whether STARTTLS has been agreed upon: once the output is written, the handshake begins.
+    pub fn wants_tls(&self) -> bool {
+        self.wants_tls
+    }
+
+    /// The handshake is done.
+    pub fn tls_ready(&mut self, now: Instant, facts: TlsFacts) {
+        self.wants_tls = false;
+        self.machine.answer(now, Answer::TlsReady(facts));
+        self.hear(now);
+    }
+
+    /// A time that [`Session::next_timeout`] named has come.
+    pub fn timeout(&mut self, now: Instant) {
+        self.machine.timeout(now);
+        self.hear(now);
+    }
+
+    /// When it next needs to be told the time.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.machine.poll_timeout()
+    }
+
+    /// The other side has closed the connection, or it broke.
+    pub fn peer_closed(&mut self) {
+        self.close();
+    }
+
+    /// Whether it is over: what is left is written, then the socket is closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Hears what the machine has to say.
+    fn hear(&mut self, now: Instant) {
+        while let Some(event) = self.machine.poll_event() {
+            match event {
+                Event::StartTls => self.wants_tls = true,
+                Event::Credentials { account } => {
+                    self.asking = Some(login::credentials(&self.node, account));
+                }
+                Event::CheckPassword { account, password } => {
+                    self.asking = Some(login::check_password(&self.node, account, password));
+                }
+                Event::Register { stanza } => {
+                    self.asking = Some(login::register(&self.node, stanza));
+                }
+                Event::Bind { account, resource, anonymous } => self.bind(account, resource, anonymous),
+                Event::Stanza(stanza) => self.post(stanza),
+                Event::Closed(reason) => {
+                    tracing::debug!(session = self.id(), peer = ?self.peer, ?reason, "stream closed");
+                    self.close();
+                }
+            }
+        }
+        let _ = now;
+    }
+
+    fn bind(&mut self, account: BareJid, resource: Option<String>, anonymous: bool) {
+        tracing::debug!(session = self.id(), peer = ?self.peer, %account, "logged in");
+        self.account = Some(account.clone());
+        let letter = Letter::Bind { door: self.door.clone(), resource, anonymous };
+        self.node.post(&account, Envelope::new(letter));
+    }
+
+    /// The client's stanza goes to its account, with a ticket for its whole consequence.
+    fn post(&mut self, stanza: Stanza) {
+        let Some(account) = &self.account else { return };
+        let ticket = Some(self.door.ticket(&stanza));
+        let letter = Letter::Leaving(self.door.id, stanza);
+        self.node.post(account, Envelope { letter, lsn: Lsn::default(), ticket });
+    }
+
+    fn close(&mut self) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        self.asking = None;
+        let (lsn, undelivered) = self.door.close();
+        self.node.forget_door(self.door.id);
+        if let Some(account) = &self.account {
+            let letter = Letter::Closed(self.door.id, undelivered);
+            self.node.post(account, Envelope { letter, lsn, ticket: None });
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

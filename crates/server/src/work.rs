@@ -1,0 +1,281 @@
+//! Stepping: whoever posts a letter to an idle entity steps it on the spot, from a work list, never by recursion
+//! (house.md §3.5).
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use step::{Act, Return, Returned, Step};
+use store::{Fate, Lsn};
+use xmpp::error::{Condition, StanzaError};
+use xmpp::jid::BareJid;
+use xmpp::stanza::Stanza;
+
+use crate::directory::{Cell, Life};
+use crate::door::{Outgoing, Ticket};
+use crate::entity::{Entity, Told};
+use crate::letter::{Envelope, Letter};
+use crate::node::Node;
+use crate::router::{Destination, destination};
+use crate::{beside, loading};
+
+/// Steps that a poster takes on its own time; then a task goes on (performance.md, trap 3).
+const STEPS_PER_POST: usize = 128;
+
+/// Entities that have been claimed and have letters to read, in order.
+type WorkList = VecDeque<Arc<Cell>>;
+
+impl Node {
+    /// Puts a letter into an entity's mailbox and, if nobody else does, has it read now.
+    pub fn post(self: &Arc<Self>, to: &BareJid, envelope: Envelope) {
+        let mut work = WorkList::new();
+        self.put(to, envelope, &mut work);
+        self.run(work);
+    }
+
+    /// Goes on with entities whose letters wait.
+    fn run(self: &Arc<Self>, mut work: WorkList) {
+        for _ in 0..STEPS_PER_POST {
+            let Some(cell) = work.pop_front() else { return };
+            self.step(&cell, &mut work);
+        }
+        if !work.is_empty() {
+            let node = self.clone();
+            self.world.spawn.spawn(Box::pin(async move { node.run(work) }));
+        }
+    }
+
+    /// Puts a letter into a mailbox; claims the entity if it was idle, has it loaded if it was asleep.
+    fn put(self: &Arc<Self>, to: &BareJid, envelope: Envelope, work: &mut WorkList) {
+        let mut envelope = Some(envelope);
+        loop {
+            let cell = self.directory.cell(to, self.world.clock.now());
+            let mut inner = cell.inner.lock();
+            if inner.life == Life::Gone {
+                continue;
+            }
+            inner.mailbox.extend(envelope.take());
+            match inner.life {
+                Life::Idle => {
+                    inner.life = Life::Claimed;
+                    drop(inner);
+                    work.push_back(cell);
+                }
+                Life::Asleep => {
+                    inner.life = Life::Loading;
+                    drop(inner);
+                    self.load(cell, None);
+                }
+                _ => {}
+            }
+            return;
+        }
+    }
+
+    /// Reads an entity from the store, then lets it read its letters. What lives only in memory (its sessions) is
+    /// carried over from `before`.
+    fn load(self: &Arc<Self>, cell: Arc<Cell>, before: Option<Box<Entity>>) {
+        let Some(domain) = self.domain(cell.address.domain()).cloned() else { return };
+        let node = self.clone();
+        self.world.spawn.spawn(Box::pin(async move {
+            let entity = loading::entity(&node, domain, &cell.address, before).await;
+            let mut inner = cell.inner.lock();
+            inner.lsn = Lsn::default();
+            inner.failures_seen = node.commits.log().failures();
+            inner.entity = Some(Box::new(entity));
+            inner.life = Life::Claimed;
+            drop(inner);
+            node.run(WorkList::from([cell]));
+        }));
+    }
+
+    /// Takes one step of a claimed entity, posts what it left, and lets go of it or puts it at the tail.
+    fn step(self: &Arc<Self>, cell: &Arc<Cell>, work: &mut WorkList) {
+        let mut inner = cell.inner.lock();
+        if self.rests_on_failure(&mut inner) {
+            inner.life = Life::Loading;
+            let before = inner.entity.take();
+            drop(inner);
+            return self.load(cell.clone(), before);
+        }
+        let (Some(envelope), Some(entity)) = (inner.mailbox.pop_front(), inner.entity.take()) else {
+            inner.life = Life::Idle;
+            return;
+        };
+        let rests_on = inner.lsn.max(envelope.lsn);
+        drop(inner);
+
+        let ticket = envelope.ticket;
+        let survivor = if self.commits.fate(envelope.lsn) == Fate::Failed {
+            // The letter comes from a step that never happened; whoever asked is told by its own ticket.
+            Ok((entity, Lsn::default()))
+        } else {
+            self.read(entity, envelope.letter, rests_on, ticket.as_ref(), work)
+        };
+
+        let mut inner = cell.inner.lock();
+        inner.used = self.world.clock.now();
+        match survivor {
+            Ok((entity, lsn)) => {
+                inner.lsn = inner.lsn.max(lsn);
+                inner.entity = Some(entity);
+                if inner.mailbox.is_empty() {
+                    inner.life = Life::Idle;
+                } else {
+                    drop(inner);
+                    work.push_back(cell.clone());
+                }
+            }
+            Err(before) => {
+                inner.life = Life::Loading;
+                drop(inner);
+                self.load(cell.clone(), before);
+            }
+        }
+    }
+
+    /// Whether the entity's state rests on writes that the store has refused.
+    fn rests_on_failure(&self, inner: &mut crate::directory::Inner) -> bool {
+        let failures = self.commits.log().failures();
+        if failures == inner.failures_seen {
+            return false;
+        }
+        inner.failures_seen = failures;
+        self.commits.fate(inner.lsn) == Fate::Failed
+    }
+
+    /// One letter: the step itself, its writes, its acts. An entity that cannot go on is handed back to be loaded
+    /// anew, with what of it lives only in memory.
+    fn read(
+        self: &Arc<Self>,
+        entity: Box<Entity>,
+        letter: Letter,
+        rests_on: Lsn,
+        ticket: Option<&Ticket>,
+        work: &mut WorkList,
+    ) -> Result<(Box<Entity>, Lsn), Option<Box<Entity>>> {
+        let domain = entity.domain().clone();
+        let address = entity.address();
+        let was_kept = entity.is_kept();
+        let mut step = Step::new(&self.world, &domain);
+        let mut told = Told::default();
+        let read = catch_unwind(AssertUnwindSafe(|| entity.read(letter, &mut step, &mut told)));
+        let Ok(entity) = read else {
+            tracing::error!(entity = %address, "a step failed; the entity is loaded anew");
+            if let Some(ticket) = ticket {
+                ticket.refuse();
+            }
+            return Err(None);
+        };
+        let entity = Box::new(entity);
+        let mut left = step.finish();
+        if !(was_kept && entity.is_kept()) {
+            left.writes.clear();
+        }
+        let lsn = if left.writes.is_empty() {
+            rests_on
+        } else {
+            match self.commits.log().append(rests_on, left.writes) {
+                Ok(lsn) => lsn,
+                Err(store::Failed) => {
+                    if let Some(ticket) = ticket {
+                        ticket.rest_on(rests_on);
+                    }
+                    return Err(Some(entity));
+                }
+            }
+        };
+        if let Some(ticket) = ticket {
+            ticket.rest_on(lsn);
+        }
+        told.at(lsn);
+        for act in left.acts {
+            self.carry_out(&entity, act, lsn, ticket, work);
+        }
+        Ok((entity, lsn))
+    }
+
+    /// Does what a step wished for.
+    fn carry_out(
+        self: &Arc<Self>,
+        entity: &Entity,
+        act: Act,
+        lsn: Lsn,
+        ticket: Option<&Ticket>,
+        work: &mut WorkList,
+    ) {
+        match act {
+            Act::Route(stanza) => self.route(stanza, lsn, ticket, work),
+            Act::Deliver(session, stanza) => {
+                self.through(entity, session, lsn, Outgoing::Stanza(stanza), work);
+            }
+            Act::DeliverThen(session, stanzas, back) => {
+                for stanza in stanzas {
+                    self.through(entity, session, lsn, Outgoing::Stanza(stanza), work);
+                }
+                self.through(entity, session, lsn, Outgoing::Left(back), work);
+            }
+            Act::Bound(session, jid) => self.through(entity, session, lsn, Outgoing::Bound(jid), work),
+            Act::BindRefused(session, error) => {
+                self.through(entity, session, lsn, Outgoing::BindRefused(error), work);
+            }
+            Act::Close(session, error) => {
+                self.through(entity, session, lsn, Outgoing::Close(error), work);
+            }
+            Act::After(delay, back) => beside::after(self, entity.address(), delay, back),
+            Act::Read(read, back) => {
+                beside::read(self, entity.address(), lsn, read, back, ticket.cloned());
+            }
+            Act::Work(job, back) => {
+                beside::work(self, entity.address(), lsn, job, back, ticket.cloned());
+            }
+        }
+    }
+
+    /// Puts something behind a session's door. If the connection has gone in the meantime, a message comes back to the
+    /// account and takes its way anew.
+    fn through(
+        self: &Arc<Self>,
+        entity: &Entity,
+        session: step::SessionId,
+        lsn: Lsn,
+        outgoing: Outgoing,
+        work: &mut WorkList,
+    ) {
+        let Some(door) = entity.door(session) else { return };
+        if let Err(Outgoing::Stanza(stanza)) = door.put(lsn, outgoing) {
+            let letter = Letter::Closed(session, vec![stanza]);
+            self.put(&entity.address(), Envelope { letter, lsn, ticket: None }, work);
+        }
+    }
+
+    /// Sends a stanza on its way (RFC 6120 §10).
+    fn route(self: &Arc<Self>, stanza: Stanza, lsn: Lsn, ticket: Option<&Ticket>, work: &mut WorkList) {
+        let letter = |stanza| Envelope { letter: Letter::Arriving(stanza), lsn, ticket: ticket.cloned() };
+        match destination(self, &stanza) {
+            Destination::Here(address) => self.put(&address, letter(stanza), work),
+            Destination::Remote(domain) => {
+                tracing::debug!(%domain, "there is no way to other servers yet");
+                let error = StanzaError::new(Condition::RemoteServerNotFound);
+                if let Some(bounce) = stanza.error_reply(&error)
+                    && let Destination::Here(address) = destination(self, &bounce)
+                {
+                    self.put(&address, letter(bounce), work);
+                }
+            }
+            Destination::Nowhere => tracing::debug!("a stanza without an address was dropped"),
+        }
+    }
+
+    /// Posts what comes back to an entity from beside it.
+    pub(crate) fn come_back(
+        self: &Arc<Self>,
+        to: &BareJid,
+        back: Return,
+        what: Returned,
+        lsn: Lsn,
+        ticket: Option<Ticket>,
+    ) {
+        self.post(to, Envelope { letter: Letter::Returned(back, what), lsn, ticket });
+    }
+}

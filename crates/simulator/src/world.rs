@@ -1,0 +1,365 @@
+//! A world on one thread: virtual time, chance from a seed, and tasks that run in a drawn but repeatable order.
+
+use std::collections::{BTreeMap, BinaryHeap};
+use std::cmp::Reverse;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use step::{Busy, Clock, Entropy, Spawn, World};
+
+use crate::chance::Chance;
+
+/// The day on which every rehearsal begins: 2026-01-01 00:00 UTC.
+const FIRST_DAY: Duration = Duration::from_secs(1_767_225_600);
+
+/// Everything that happens in one rehearsal, on one thread.
+#[derive(Clone)]
+pub struct Stage(Arc<Shared>);
+
+struct Shared {
+    base: Instant,
+    state: Mutex<State>,
+}
+
+struct State {
+    elapsed: Duration,
+    chance: Chance,
+    ready: Vec<u64>,
+    tasks: BTreeMap<u64, Arc<Task>>,
+    next_task: u64,
+    timers: BinaryHeap<Reverse<(Duration, u64)>>,
+    wakers: BTreeMap<u64, Waker>,
+    next_timer: u64,
+    /// Tasks of a life of the node that has ended are not run any more.
+    life: u64,
+    trace: Trace,
+}
+
+/// One spawned future.
+struct Task {
+    id: u64,
+    life: u64,
+    stage: std::sync::Weak<Shared>,
+    queued: AtomicBool,
+    future: Mutex<Option<BoxFuture<'static, ()>>>,
+}
+
+/// A hash over everything that happened, in order: two runs of a seed are the same when their traces are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trace {
+    hash: u64,
+    events: u64,
+}
+
+impl Trace {
+    fn note(&mut self, what: &[u8]) {
+        for byte in what {
+            self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
+        }
+        self.events += 1;
+    }
+}
+
+impl Stage {
+    /// An empty stage.
+    pub fn new(seed: u64) -> Self {
+        Stage(Arc::new(Shared {
+            base: an_instant(),
+            state: Mutex::new(State {
+                elapsed: Duration::ZERO,
+                chance: Chance::new(seed),
+                ready: Vec::new(),
+                tasks: BTreeMap::new(),
+                next_task: 0,
+                timers: BinaryHeap::new(),
+                wakers: BTreeMap::new(),
+                next_timer: 0,
+                life: 0,
+                trace: Trace { hash: 0xCBF2_9CE4_8422_2325, events: 0 },
+            }),
+        }))
+    }
+
+    /// Time, chance and spawn as the node sees them. What is spawned through it ends with this life of the node.
+    pub fn world(&self) -> World {
+        let life = self.0.state.lock().life;
+        let door = Arc::new(Life { stage: self.clone(), life });
+        World { clock: door.clone(), entropy: door.clone(), spawn: door }
+    }
+
+    /// The node dies at this instant: nothing that it had begun goes on.
+    pub fn end_life(&self) {
+        let mut state = self.0.state.lock();
+        let ended = state.life;
+        state.life += 1;
+        let dead: Vec<_> = state.tasks.values().filter(|task| task.life == ended).cloned().collect();
+        for task in &dead {
+            state.tasks.remove(&task.id);
+        }
+        drop(state);
+        // Dropped without the lock: a future may wake others as it goes.
+        drop(dead);
+    }
+
+    /// Runs a future of the rehearsal itself (a client, a fault); it outlives the node.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.start(Box::pin(future), u64::MAX);
+    }
+
+    /// Draws from the seed.
+    pub fn draw<T>(&self, draw: impl FnOnce(&mut Chance) -> T) -> T {
+        draw(&mut self.0.state.lock().chance)
+    }
+
+    /// Virtual time.
+    pub fn now(&self) -> Instant {
+        self.0.base + self.0.state.lock().elapsed
+    }
+
+    /// Virtual time since the beginning.
+    pub fn elapsed(&self) -> Duration {
+        self.0.state.lock().elapsed
+    }
+
+    /// Ready when the time has passed.
+    pub fn sleep(&self, delay: Duration) -> impl Future<Output = ()> + Send + 'static {
+        Sleep { stage: self.clone(), until: self.elapsed() + delay, timer: None }
+    }
+
+    /// Notes something that must be the same in every replay.
+    pub fn note(&self, what: &[u8]) {
+        self.0.state.lock().trace.note(what);
+    }
+
+    /// What has happened so far.
+    pub fn trace(&self) -> Trace {
+        self.0.state.lock().trace
+    }
+
+    /// Lets everything happen until nothing is left to do before `until`.
+    pub fn run_until(&self, until: Duration) {
+        loop {
+            while let Some(task) = self.next_ready() {
+                task.poll();
+            }
+            let mut state = self.0.state.lock();
+            match state.timers.peek() {
+                Some(Reverse((due, _))) if *due <= until => {
+                    let Some(Reverse((due, timer))) = state.timers.pop() else { return };
+                    state.elapsed = state.elapsed.max(due);
+                    let waker = state.wakers.remove(&timer);
+                    drop(state);
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                }
+                _ => {
+                    state.elapsed = state.elapsed.max(until);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&self, time: Duration) {
+        self.run_until(self.elapsed() + time);
+    }
+
+    /// One of the tasks that can go on, drawn: threads race, and the seed says how.
+    fn next_ready(&self) -> Option<Arc<Task>> {
+        let mut state = self.0.state.lock();
+        loop {
+            if state.ready.is_empty() {
+                return None;
+            }
+            let ready = state.ready.len();
+            let at = state.chance.below(ready);
+            let id = state.ready.swap_remove(at);
+            if let Some(task) = state.tasks.get(&id).cloned() {
+                state.trace.note(&id.to_le_bytes());
+                return Some(task);
+            }
+        }
+    }
+
+    fn start(&self, future: BoxFuture<'static, ()>, life: u64) {
+        let mut state = self.0.state.lock();
+        if life != u64::MAX && life != state.life {
+            return;
+        }
+        let id = state.next_task;
+        state.next_task += 1;
+        let task = Arc::new(Task {
+            id,
+            life,
+            stage: Arc::downgrade(&self.0),
+            queued: AtomicBool::new(true),
+            future: Mutex::new(Some(future)),
+        });
+        state.tasks.insert(id, task);
+        state.ready.push(id);
+    }
+}
+
+impl Task {
+    fn poll(self: Arc<Self>) {
+        self.queued.store(false, Ordering::Release);
+        let waker = Waker::from(self.clone());
+        let Some(mut future) = self.future.lock().take() else { return };
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Pending => *self.future.lock() = Some(future),
+            Poll::Ready(()) => {
+                if let Some(stage) = self.stage.upgrade() {
+                    stage.state.lock().tasks.remove(&self.id);
+                }
+            }
+        }
+    }
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        if let Some(stage) = self.stage.upgrade()
+            && !self.queued.swap(true, Ordering::AcqRel)
+        {
+            stage.state.lock().ready.push(self.id);
+        }
+    }
+}
+
+struct Sleep {
+    stage: Stage,
+    until: Duration,
+    timer: Option<u64>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let stage = self.stage.clone();
+        let mut state = stage.0.state.lock();
+        if state.elapsed >= self.until {
+            return Poll::Ready(());
+        }
+        let timer = match self.timer {
+            Some(timer) => timer,
+            None => {
+                let timer = state.next_timer;
+                state.next_timer += 1;
+                state.timers.push(Reverse((self.until, timer)));
+                self.timer = Some(timer);
+                timer
+            }
+        };
+        state.wakers.insert(timer, context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer {
+            self.stage.0.state.lock().wakers.remove(&timer);
+        }
+    }
+}
+
+/// The world as one life of the node sees it.
+struct Life {
+    stage: Stage,
+    life: u64,
+}
+
+impl Clock for Life {
+    fn now(&self) -> Instant {
+        self.stage.now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + FIRST_DAY + self.stage.elapsed()
+    }
+
+    fn sleep(&self, delay: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(self.stage.sleep(delay))
+    }
+}
+
+impl Entropy for Life {
+    fn fill(&self, buffer: &mut [u8]) {
+        self.stage.draw(|chance| chance.fill(buffer));
+    }
+}
+
+impl Spawn for Life {
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        self.stage.start(future, self.life);
+    }
+
+    fn run(&self, job: Box<dyn FnOnce() + Send>) -> Result<(), Busy> {
+        // Costly work takes a while, so that its answer comes between other things.
+        let delay = Duration::from_millis(self.stage.draw(|chance| chance.below(20)) as u64);
+        let sleep = self.stage.sleep(delay);
+        self.spawn(Box::pin(async move {
+            sleep.await;
+            job();
+        }));
+        Ok(())
+    }
+}
+
+/// The one look at a real clock: virtual time is counted from it, and nothing depends on its value.
+#[allow(clippy::disallowed_methods)]
+fn an_instant() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn play(seed: u64) -> (Trace, Duration) {
+        let stage = Stage::new(seed);
+        for number in 0..20_u64 {
+            let own = stage.clone();
+            stage.spawn(async move {
+                for round in 0..10 {
+                    let delay = own.draw(|chance| chance.below(50)) as u64;
+                    own.sleep(Duration::from_millis(delay)).await;
+                    own.note(&[number as u8, round]);
+                }
+            });
+        }
+        stage.run_for(Duration::from_secs(10));
+        (stage.trace(), stage.elapsed())
+    }
+
+    #[test]
+    fn the_same_seed_is_the_same_play() {
+        assert_eq!(play(1), play(1));
+        assert_ne!(play(1).0, play(2).0);
+    }
+
+    #[test]
+    fn what_a_node_began_ends_with_it() {
+        let stage = Stage::new(3);
+        let world = stage.world();
+        let sleep = world.clock.sleep(Duration::from_secs(1));
+        let told = Arc::new(AtomicBool::new(false));
+        let tell = told.clone();
+        world.spawn.spawn(Box::pin(async move {
+            sleep.await;
+            tell.store(true, Ordering::Relaxed);
+        }));
+        stage.end_life();
+        stage.run_for(Duration::from_secs(5));
+        assert!(!told.load(Ordering::Relaxed));
+    }
+}

@@ -1,0 +1,107 @@
+//! What a step wants done when it ends, and who gets what comes back.
+
+use std::time::Duration;
+
+use store::{Credentials, OfflineMessage};
+use xmpp::error::{StanzaError, StreamError};
+use xmpp::jid::{BareJid, FullJid};
+use xmpp::stanza::Stanza;
+
+use crate::sessions::SessionId;
+
+/// A wish that a step leaves behind; carried out when the step has ended, in the order they were left.
+#[derive(Debug)]
+pub enum Act {
+    /// Send the stanza to whomever its `to` names.
+    Route(Stanza),
+    /// Write the stanza to one of the account's own sessions.
+    Deliver(SessionId, Stanza),
+    /// Write held messages to a session and tell once they have left, so that they can be dropped.
+    DeliverThen(SessionId, Vec<Stanza>, Return),
+    /// Tell a connection that its resource is bound.
+    Bound(SessionId, FullJid),
+    /// Tell a connection that it gets no resource.
+    BindRefused(SessionId, StanzaError),
+    /// Close a session's stream.
+    Close(SessionId, StreamError),
+    /// Hand back after this time.
+    After(Duration, Return),
+    /// Read from the store, once it has committed all that this entity rests on.
+    Read(Read, Return),
+    /// Have something costly computed, or done by another entity.
+    Work(Work, Return),
+}
+
+/// A query of the store.
+#[derive(Debug)]
+pub enum Read {
+    /// Messages held for the account, after this id, at most so many.
+    Offline {
+        /// Whose.
+        owner: BareJid,
+        /// Only messages with a greater id.
+        after: u64,
+        /// At most so many.
+        limit: usize,
+    },
+    /// All notes of one topic.
+    Notes {
+        /// Whose.
+        owner: BareJid,
+        /// Which.
+        topic: &'static str,
+    },
+}
+
+/// Something that is computed, or decided elsewhere, beside the step.
+#[derive(Debug)]
+pub enum Work {
+    /// Derive SCRAM keys from a password (PBKDF2).
+    Keys(xmpp::secret::Password),
+    /// Run a command of the desk (XEP-0133) with these form values.
+    Command {
+        /// The command's name in the desk's list.
+        name: String,
+        /// Its arguments by name.
+        arguments: Vec<(String, String)>,
+    },
+}
+
+/// Who gets what comes back; a closed list, read by `server/returns.rs`.
+#[derive(Debug, Clone)]
+pub enum Return {
+    /// Messages held while the account was away, for this session.
+    Offline(SessionId),
+    /// Held messages up to this id have left the house for a session.
+    OfflineLeft(u64),
+    /// The vCard somebody asked for (XEP-0054).
+    VCard(Asked),
+    /// The private XML that the account asked for (XEP-0049).
+    Private(Asked),
+    /// The new keys of an account that changes its password (XEP-0077 §3.3).
+    PasswordChange(Asked),
+    /// The outcome of a desk command (XEP-0050).
+    Command(Asked),
+}
+
+/// The iq that waits for its answer.
+pub type Asked = Box<Stanza>;
+
+/// What comes back.
+#[derive(Debug)]
+pub enum Returned {
+    /// The time has come.
+    Time,
+    /// It has left the house.
+    Left,
+    /// Rows of held messages.
+    Offline(Vec<OfflineMessage>),
+    /// Rows of notes: key and value.
+    Notes(Vec<(String, Vec<u8>)>),
+    /// Derived keys.
+    Keys(Credentials),
+    /// What a desk command answered: lines to show, or why it was refused.
+    Command(Result<Vec<(String, String)>, String>),
+    /// It could not be done; the asker hears this.
+    Refused(StanzaError),
+}

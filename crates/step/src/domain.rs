@@ -1,0 +1,71 @@
+//! One of our domains and its settings, as features see them.
+
+use std::sync::Arc;
+
+use xmpp::jid::{BareJid, Jid};
+
+/// Limits that features enforce; each can be raised in the configuration under its own name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Resources that one account may have bound at once.
+    pub sessions_per_account: usize,
+    /// Contacts in one roster.
+    pub roster_items: usize,
+    /// Addresses in one blocklist.
+    pub blocklist_items: usize,
+    /// Messages held for an absent account.
+    pub offline_messages: usize,
+    /// Bytes of messages held for an absent account.
+    pub offline_bytes: usize,
+    /// Bytes of one vCard.
+    pub vcard_bytes: usize,
+    /// Bytes of all private XML of one account.
+    pub private_bytes: usize,
+    /// Addresses that one session has sent directed presence to.
+    pub directed_presence: usize,
+    /// Subscription requests from others that wait for an answer.
+    pub pending_subscriptions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            sessions_per_account: 20,
+            roster_items: 2_000,
+            blocklist_items: 2_000,
+            offline_messages: 1_000,
+            offline_bytes: 10 * 1024 * 1024,
+            vcard_bytes: 64 * 1024,
+            private_bytes: 256 * 1024,
+            directed_presence: 200,
+            pending_subscriptions: 100,
+        }
+    }
+}
+
+/// A domain that we serve.
+#[derive(Debug, Clone)]
+pub struct Domain {
+    /// Its address, prepared.
+    pub jid: Jid,
+    /// Whether strangers may register accounts in-band (XEP-0077).
+    pub registration_open: bool,
+    /// Accounts that may run service administration commands (XEP-0133).
+    pub admins: Arc<[BareJid]>,
+    /// Contact addresses shown by service discovery (XEP-0157), as field and address.
+    pub contacts: Arc<[(String, String)]>,
+    /// Limits on what an account may hold.
+    pub limits: Limits,
+}
+
+impl Domain {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.jid.domain()
+    }
+
+    /// Whether this account administers the server.
+    pub fn is_admin(&self, account: &BareJid) -> bool {
+        self.admins.contains(account)
+    }
+}

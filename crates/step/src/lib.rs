@@ -1,0 +1,19 @@
+//! One step: all that a feature may see and do, and the two ledgers (sessions, roster) that all of them read.
+
+pub mod act;
+pub mod card;
+pub mod domain;
+pub mod roster;
+pub mod sessions;
+pub mod step;
+pub mod stop;
+pub mod world;
+
+pub use act::{Act, Asked, Read, Return, Returned, Work};
+pub use card::Card;
+pub use domain::Domain;
+pub use roster::Roster;
+pub use sessions::{Session, SessionId, Sessions};
+pub use step::{Step, Yield};
+pub use stop::{Reply, Stop};
+pub use world::{Busy, Clock, Entropy, Spawn, World};

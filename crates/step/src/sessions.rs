@@ -1,0 +1,130 @@
+//! The ledger of an account's sessions: who is connected, with which presence, interested in what.
+
+use std::collections::BTreeSet;
+use std::time::{Instant, SystemTime};
+
+use xmpp::jid::{FullJid, Jid};
+use xmpp::stanza::Stanza;
+
+/// A connection's number on this node; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// One connected resource of an account (RFC 6120 §7: a bound stream).
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// The connection.
+    pub id: SessionId,
+    /// Its address.
+    pub jid: FullJid,
+    /// The last available presence it broadcast; `None` until its initial presence and after unavailable.
+    pub presence: Option<Stanza>,
+    /// The priority of that presence (RFC 6121 §4.7.2.3).
+    pub priority: i8,
+    /// When that presence came, for stamps on later copies (XEP-0203).
+    pub presence_at: Option<SystemTime>,
+    /// Whether it asked for the roster and so hears pushes (RFC 6121 §2.1.6).
+    pub interested: bool,
+    /// Whether it asked for the blocklist and so hears its pushes (XEP-0191 §3.4).
+    pub watches_blocklist: bool,
+    /// Whom it has sent directed presence, and who must hear that it leaves (RFC 6121 §4.6.3).
+    pub directed: BTreeSet<Jid>,
+    /// When it was last heard, for last activity (XEP-0012).
+    pub heard: Instant,
+}
+
+impl Session {
+    /// A session that has just been bound.
+    pub fn new(id: SessionId, jid: FullJid, now: Instant) -> Self {
+        Session {
+            id,
+            jid,
+            presence: None,
+            priority: 0,
+            presence_at: None,
+            interested: false,
+            watches_blocklist: false,
+            directed: BTreeSet::new(),
+            heard: now,
+        }
+    }
+
+    /// Whether it has sent initial presence.
+    pub fn is_available(&self) -> bool {
+        self.presence.is_some()
+    }
+}
+
+/// All sessions of one account, in the order in which they were bound.
+#[derive(Debug, Clone, Default)]
+pub struct Sessions {
+    list: Vec<Session>,
+}
+
+impl Sessions {
+    /// Adds a session that was bound.
+    pub fn add(&mut self, session: Session) {
+        self.list.push(session);
+    }
+
+    /// Takes a session out.
+    pub fn remove(&mut self, id: SessionId) -> Option<Session> {
+        let at = self.list.iter().position(|session| session.id == id)?;
+        let session = self.list.remove(at);
+        if self.list.is_empty() {
+            self.list = Vec::new();
+        }
+        Some(session)
+    }
+
+    /// The session of a connection.
+    pub fn find(&self, id: SessionId) -> Option<&Session> {
+        self.list.iter().find(|session| session.id == id)
+    }
+
+    /// The session of a connection, to be changed.
+    pub fn find_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.list.iter_mut().find(|session| session.id == id)
+    }
+
+    /// The session with this resource.
+    pub fn by_resource(&self, resource: &str) -> Option<&Session> {
+        self.list.iter().find(|session| session.jid.resource() == resource)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.list.iter()
+    }
+
+    /// Those that have sent initial presence.
+    pub fn available(&self) -> impl Iterator<Item = &Session> {
+        self.list.iter().filter(|session| session.is_available())
+    }
+
+    /// Those that asked for the roster.
+    pub fn interested(&self) -> impl Iterator<Item = &Session> {
+        self.list.iter().filter(|session| session.interested)
+    }
+
+    /// Available with a priority of zero or more: what a bare address reaches (RFC 6121 §8.5.2.1.1).
+    pub fn reachable(&self) -> impl Iterator<Item = &Session> {
+        self.available().filter(|session| session.priority >= 0)
+    }
+
+    /// The "most available" ones: all that share the highest non-negative priority (RFC 6121 §8.5.2.1.1).
+    pub fn most_available(&self) -> impl Iterator<Item = &Session> {
+        let highest = self.reachable().map(|session| session.priority).max();
+        self.reachable().filter(move |session| Some(session.priority) == highest)
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether nobody is connected.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}

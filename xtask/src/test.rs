@@ -1,0 +1,102 @@
+//! The whole proof in one command: sets up what a fresh machine lacks, then runs everything and says what ran.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{generate, tidy};
+
+/// How far the tests reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Everything that CI runs.
+    All,
+    /// What needs nothing but the toolchain.
+    Quick,
+}
+
+/// Debian's packages that the tests use, and a file that shows that each is there.
+const PACKAGES: [(&str, &str); 5] = [
+    ("postgresql", "/usr/lib/postgresql/15/bin/postgres"),
+    ("tmux", "/usr/bin/tmux"),
+    ("profanity", "/usr/bin/profanity"),
+    ("mcabber", "/usr/bin/mcabber"),
+    ("go-sendxmpp", "/usr/bin/go-sendxmpp"),
+];
+
+/// Runs the stages in order, goes on after a failure, and closes with a count.
+pub fn run(reach: Reach) -> Result<()> {
+    if reach == Reach::All {
+        install_packages()?;
+    }
+    let mut stages: Vec<(&str, Box<dyn Fn() -> Result<()>>)> = vec![
+        ("format", command("cargo", &["fmt", "--all", "--check"])),
+        ("lints", command("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])),
+        ("tidy", Box::new(tidy::run)),
+        ("generated pages", Box::new(|| generate::run(generate::Mode::Check))),
+        ("tests", command("cargo", &["test", "--workspace", "--no-fail-fast"])),
+    ];
+    if reach == Reach::All {
+        stages.push(("real clients", command("interop/run", &["--server", "waxwing"])));
+    }
+    let mut rows = Vec::new();
+    for (name, stage) in &stages {
+        println!("── {name}");
+        let begun = Instant::now();
+        let outcome = stage();
+        if let Err(error) = &outcome {
+            println!("{name}: {error:#}");
+        }
+        rows.push((*name, outcome.is_ok(), begun.elapsed()));
+    }
+    println!("── summary");
+    for (name, ok, took) in &rows {
+        println!("{} {name} {:.0} s", if *ok { "ok  " } else { "FAIL" }, took.as_secs_f32());
+    }
+    let failed = rows.iter().filter(|(_, ok, _)| !ok).count();
+    println!("{} passed, {failed} failed", rows.len() - failed);
+    if failed > 0 {
+        bail!("{failed} stages failed");
+    }
+    Ok(())
+}
+
+fn command(program: &'static str, arguments: &'static [&'static str]) -> Box<dyn Fn() -> Result<()>> {
+    Box::new(move || {
+        let status = Command::new(program)
+            .args(arguments)
+            .env("WAXWING_REQUIRE_POSTGRES", "1")
+            .status()
+            .with_context(|| format!("{program} could not be started"))?;
+        if !status.success() {
+            bail!("{program} {} ended with {status}", arguments.join(" "));
+        }
+        Ok(())
+    })
+}
+
+fn install_packages() -> Result<()> {
+    let missing: Vec<&str> =
+        PACKAGES.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(name, _)| *name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("── installing {}", missing.join(", "));
+    let apt = |arguments: &[&str]| -> Result<()> {
+        let status = Command::new("apt-get")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .status()
+            .context("the tests need Debian's packages: run them as root on Debian 12, or with --quick")?;
+        if !status.success() {
+            bail!("apt-get {} ended with {status}", arguments.join(" "));
+        }
+        Ok(())
+    };
+    apt(&["update", "-qq"])?;
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(missing);
+    apt(&install)
+}
