@@ -38,7 +38,9 @@ pub struct Blocklist {
 impl Blocklist {
     /// Reads the list from the notes of topic [`TOPIC`]: keys are addresses.
     pub fn load(rows: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
-        Blocklist { entries: rows.into_iter().map(|(address, _)| address).collect() }
+        Blocklist {
+            entries: rows.into_iter().map(|(address, _)| address).collect(),
+        }
     }
 
     /// Whether this address is blocked, itself or by its account or its domain (XEP-0191 §6).
@@ -97,7 +99,9 @@ pub fn may_send(list: &Blocklist, stanza: &Stanza) -> Result<(), Stop> {
 /// `service-unavailable` for messages and questions; a silent drop for presence of every kind, for answers, for
 /// errors, and for what a room sends: an error would make the room throw the user out.
 pub fn may_receive(list: &Blocklist, stanza: &Stanza) -> Result<(), Stop> {
-    let Some(from) = &stanza.from else { return Ok(()) };
+    let Some(from) = &stanza.from else {
+        return Ok(());
+    };
     if !list.blocks(from) || is_to_self(stanza) {
         return Ok(());
     }
@@ -105,9 +109,9 @@ pub fn may_receive(list: &Blocklist, stanza: &Stanza) -> Result<(), Stop> {
         (Kind::Message, Type::Error | Type::Groupchat) | (Kind::Presence, _) => {
             Err(Stop::Drop("from a blocked address (XEP-0191 §3.3)"))
         }
-        (Kind::Iq, Type::Result | Type::Error) => {
-            Err(Stop::Drop("an answer from a blocked address (XEP-0191 §3.3)"))
-        }
+        (Kind::Iq, Type::Result | Type::Error) => Err(Stop::Drop(
+            "an answer from a blocked address (XEP-0191 §3.3)",
+        )),
         (Kind::Message | Kind::Iq, _) => Err(Condition::ServiceUnavailable.into()),
     }
 }
@@ -139,7 +143,9 @@ pub fn answer_own(
             session.watches_blocklist = true;
         }
         let items = list.entries.iter().map(|entry| item(entry));
-        return Ok(Reply::Result(Element::new(NS, "blocklist").with_children(items)));
+        return Ok(Reply::Result(
+            Element::new(NS, "blocklist").with_children(items),
+        ));
     }
     if iq.type_ != Type::Set {
         return Err(Condition::BadRequest.into());
@@ -188,15 +194,23 @@ fn block(
     if addresses.is_empty() {
         return Err(Condition::BadRequest.into()); // §3.3
     }
-    if addresses.iter().any(|address| bare_text(address) == account.as_str()) {
+    if addresses
+        .iter()
+        .any(|address| bare_text(address) == account.as_str())
+    {
         return Err(Condition::NotAllowed.into());
     }
-    let fresh: BTreeSet<&Jid> =
-        addresses.iter().filter(|address| !list.entries.contains(address.as_str())).collect();
+    let fresh: BTreeSet<&Jid> = addresses
+        .iter()
+        .filter(|address| !list.entries.contains(address.as_str()))
+        .collect();
     if list.len() + fresh.len() > step.domain.limits.blocklist_items {
         return Err(Condition::PolicyViolation.into());
     }
-    for hearer in hearers(sessions, roster, &fresh).into_iter().filter(|jid| !list.blocks(jid)) {
+    for hearer in hearers(sessions, roster, &fresh)
+        .into_iter()
+        .filter(|jid| !list.blocks(jid))
+    {
         say_goodbye(sessions, roster, &hearer, step);
     }
     for address in fresh {
@@ -216,9 +230,16 @@ fn unblock(
     step: &mut Step<'_>,
 ) {
     let gone: Vec<Jid> = if addresses.is_empty() {
-        list.entries.iter().filter_map(|entry| Jid::new(entry).ok()).collect()
+        list.entries
+            .iter()
+            .filter_map(|entry| Jid::new(entry).ok())
+            .collect()
     } else {
-        addresses.iter().filter(|address| list.entries.contains(address.as_str())).cloned().collect()
+        addresses
+            .iter()
+            .filter(|address| list.entries.contains(address.as_str()))
+            .cloned()
+            .collect()
     };
     for entry in &gone {
         list.entries.remove(entry.as_str());
@@ -226,7 +247,10 @@ fn unblock(
     }
     let gone: BTreeSet<&Jid> = gone.iter().collect();
     // §3.4: who may see us sees us again, and we them.
-    for hearer in subscribers(roster, &gone).into_iter().filter(|jid| !list.blocks(jid)) {
+    for hearer in subscribers(roster, &gone)
+        .into_iter()
+        .filter(|jid| !list.blocks(jid))
+    {
         for session in sessions.available() {
             if let Some(presence) = &session.presence {
                 let presence = presence.clone().with_from(session.jid.clone());
@@ -235,7 +259,10 @@ fn unblock(
         }
     }
     if sessions.available().next().is_some() {
-        for contact in roster.subscriptions().map(|contact| Jid::from(contact.clone())) {
+        for contact in roster
+            .subscriptions()
+            .map(|contact| Jid::from(contact.clone()))
+        {
             if gone.iter().any(|entry| matches(entry, &contact)) && !list.blocks(&contact) {
                 step.route(
                     Stanza::presence(Type::Probe)
@@ -275,8 +302,14 @@ fn hearers(sessions: &Sessions, roster: &Roster, entries: &BTreeSet<&Jid>) -> BT
 /// Tells one who is about to be blocked that each device it can see has gone (XEP-0191 §3.3).
 fn say_goodbye(sessions: &mut Sessions, roster: &Roster, hearer: &Jid, step: &mut Step<'_>) {
     let subscribed = roster.sees_me(&hearer.bare());
-    for id in sessions.iter().map(|session| session.id).collect::<Vec<_>>() {
-        let Some(session) = sessions.find_mut(id) else { continue };
+    for id in sessions
+        .iter()
+        .map(|session| session.id)
+        .collect::<Vec<_>>()
+    {
+        let Some(session) = sessions.find_mut(id) else {
+            continue;
+        };
         let was_directed = session.directed.remove(hearer);
         if was_directed || (subscribed && session.is_available()) {
             let gone = Stanza::presence(Type::Unavailable).with_from(session.jid.clone());
@@ -290,8 +323,9 @@ fn push(sessions: &Sessions, order: &str, addresses: &[Jid], step: &mut Step<'_>
     let change =
         Element::new(NS, order).with_children(addresses.iter().map(|jid| item(jid.as_str())));
     for session in sessions.iter().filter(|session| session.watches_blocklist) {
-        let push =
-            Stanza::iq(Type::Set, &step.new_id()).with_to(session.jid.clone()).with_child(&change);
+        let push = Stanza::iq(Type::Set, &step.new_id())
+            .with_to(session.jid.clone())
+            .with_child(&change);
         step.to_session(session.id, push);
     }
 }
@@ -301,228 +335,13 @@ fn item(address: &str) -> Element {
 }
 
 fn note(account: &BareJid, address: &str, value: Option<Vec<u8>>) -> Write {
-    Write::Note { owner: account.clone(), topic: TOPIC, key: address.to_owned(), value }
+    Write::Note {
+        owner: account.clone(),
+        topic: TOPIC,
+        key: address.to_owned(),
+        value,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::check::{bare, friends, iq, jid, routed, sessions, shown, stepped, to_sessions};
-    use step::Yield;
-
-    fn list(entries: &[&str]) -> Blocklist {
-        Blocklist::load(entries.iter().map(|entry| ((*entry).to_owned(), Vec::new())))
-    }
-
-    fn order(list: &mut Blocklist, sessions: &mut Sessions, iq: &Stanza) -> (String, Yield) {
-        let roster = friends(&["bob@two.test", "carol@two.test", "dave@three.test"]);
-        let alice = bare("alice@one.test");
-        let asker = SessionId(0);
-        let (reply, left) =
-            stepped(|step| answer_own(list, sessions, &roster, &alice, asker, iq, step));
-        (shown(reply), left)
-    }
-
-    fn set(inner: &str) -> Stanza {
-        iq(Type::Set, inner)
-    }
-
-    fn notes(left: &Yield) -> Vec<(String, bool)> {
-        let one = |write: &Write| match write {
-            Write::Note { topic: TOPIC, key, value, .. } => (key.clone(), value.is_some()),
-            other => panic!("{other:?}"),
-        };
-        left.writes.iter().map(one).collect()
-    }
-
-    #[test]
-    fn entries_match_as_the_xep_says() {
-        for (entry, matched, other) in [
-            ("bob@two.test/x", vec!["bob@two.test/x"], vec!["bob@two.test", "bob@two.test/y"]),
-            ("bob@two.test", vec!["bob@two.test", "bob@two.test/y"], vec!["two.test", "eve@two.test"]),
-            ("two.test/x", vec!["two.test/x"], vec!["two.test", "bob@two.test/x"]),
-            ("two.test", vec!["two.test", "two.test/x", "bob@two.test/y"], vec!["a.two.test"]),
-        ] {
-            let list = list(&[entry]);
-            for text in matched {
-                assert!(list.blocks(&jid(text)), "{entry} {text}");
-                assert!(matches(&jid(entry), &jid(text)), "{entry} {text}");
-            }
-            for text in other {
-                assert!(!list.blocks(&jid(text)), "{entry} {text}");
-                assert!(!matches(&jid(entry), &jid(text)), "{entry} {text}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_goes_to_a_blocked_address_is_not_acceptable() {
-        let list = list(&["two.test", "one.test"]);
-        let to = |to: &str| {
-            Stanza::message(Type::Chat).with_from(jid("alice@one.test/phone")).with_to(jid(to))
-        };
-        let Err(Stop::Bounce(error)) = may_send(&list, &to("bob@two.test")) else { panic!() };
-        assert_eq!(error.condition, Condition::NotAcceptable);
-        assert!(error.app.is_some_and(|app| app.is(ERRORS, "blocked")));
-        assert!(may_send(&list, &to("bob@three.test")).is_ok());
-        assert!(may_send(&list, &to("alice@one.test/laptop")).is_ok());
-        assert!(may_send(&list, &Stanza::presence(Type::Available)).is_ok());
-    }
-
-    #[test]
-    fn what_comes_from_a_blocked_address_meets_silence_or_service_unavailable() {
-        let list = list(&["bob@two.test"]);
-        let from_bob = |stanza: Stanza| {
-            let stanza = stanza.with_from(jid("bob@two.test/x")).with_to(jid("alice@one.test"));
-            shown(may_receive(&list, &stanza).map(|()| Reply::Done))
-        };
-        for (type_, expected) in [
-            (Type::Normal, "service-unavailable"),
-            (Type::Chat, "service-unavailable"),
-            (Type::Headline, "service-unavailable"),
-            (Type::Groupchat, "drop"),
-            (Type::Error, "drop"),
-        ] {
-            assert_eq!(from_bob(Stanza::message(type_)), expected, "{type_:?}");
-        }
-        for type_ in [Type::Available, Type::Unavailable, Type::Subscribe, Type::Probe, Type::Error] {
-            assert_eq!(from_bob(Stanza::presence(type_)), "drop", "{type_:?}");
-        }
-        for (type_, expected) in [
-            (Type::Get, "service-unavailable"),
-            (Type::Set, "service-unavailable"),
-            (Type::Result, "drop"),
-            (Type::Error, "drop"),
-        ] {
-            assert_eq!(from_bob(Stanza::iq(type_, "1")), expected, "{type_:?}");
-        }
-        let carol = Stanza::message(Type::Chat).with_from(jid("carol@two.test/x"));
-        assert!(may_receive(&list, &carol).is_ok());
-    }
-
-    #[test]
-    fn the_list_is_told_and_watched() {
-        let mut list = list(&["bob@two.test"]);
-        let mut devices = sessions(&["alice@one.test/phone"]);
-        let get = iq(Type::Get, "<blocklist xmlns='urn:xmpp:blocking'/>");
-        let (answer, left) = order(&mut list, &mut devices, &get);
-        assert!(answer.contains("bob@two.test"), "{answer}");
-        assert!(left.writes.is_empty());
-        assert!(devices.find(SessionId(0)).is_some_and(|session| session.watches_blocklist));
-    }
-
-    #[test]
-    fn blocking_writes_pushes_and_says_goodbye() {
-        let mut list = Blocklist::default();
-        let mut devices = sessions(&["alice@one.test/phone", "alice@one.test/laptop"]);
-        let laptop = devices.find_mut(SessionId(1)).expect("a laptop");
-        laptop.watches_blocklist = true;
-        laptop.directed.insert(jid("room@three.test/alice"));
-        let (answer, left) = order(
-            &mut list,
-            &mut devices,
-            &set("<block xmlns='urn:xmpp:blocking'><item jid='Bob@two.test'/>\
-                  <item jid='room@three.test'/></block>"),
-        );
-        assert_eq!(answer, "result");
-        assert_eq!(notes(&left), [("bob@two.test".into(), true), ("room@three.test".into(), true)]);
-        let heard: Vec<_> = routed(&left)
-            .iter()
-            .map(|stanza| {
-                assert_eq!(stanza.type_, Type::Unavailable);
-                let text = |jid: &Option<Jid>| jid.as_ref().map(Jid::to_string).unwrap_or_default();
-                format!("{} {}", text(&stanza.from), text(&stanza.to))
-            })
-            .collect();
-        assert_eq!(
-            heard,
-            [
-                "alice@one.test/phone bob@two.test",
-                "alice@one.test/laptop bob@two.test",
-                "alice@one.test/laptop room@three.test/alice",
-            ]
-        );
-        let pushes = to_sessions(&left);
-        assert_eq!(pushes.len(), 1);
-        assert_eq!(pushes[0].0, SessionId(1));
-        assert!(pushes[0].1.has(NS, "block"));
-        assert!(devices.find(SessionId(1)).is_some_and(|session| session.directed.is_empty()));
-        assert!(list.blocks(&jid("bob@two.test/any")));
-    }
-
-    #[test]
-    fn blocking_again_changes_nothing() {
-        let mut list = list(&["bob@two.test"]);
-        let mut devices = sessions(&["alice@one.test/phone"]);
-        let (answer, left) = order(
-            &mut list,
-            &mut devices,
-            &set("<block xmlns='urn:xmpp:blocking'><item jid='bob@two.test'/></block>"),
-        );
-        assert_eq!((answer.as_str(), left.writes.len(), left.acts.len()), ("result", 0, 0));
-    }
-
-    #[test]
-    fn bad_orders_change_nothing() {
-        for (inner, expected) in [
-            ("<block xmlns='urn:xmpp:blocking'/>", "bad-request"),
-            ("<block xmlns='urn:xmpp:blocking'><item/></block>", "bad-request"),
-            (
-                "<block xmlns='urn:xmpp:blocking'><item jid='a@two.test'/><item jid='@'/></block>",
-                "jid-malformed",
-            ),
-            ("<block xmlns='urn:xmpp:blocking'><item jid='alice@one.test'/></block>", "not-allowed"),
-            ("<blocklist xmlns='urn:xmpp:blocking'/>", "bad-request"),
-        ] {
-            let mut list = Blocklist::default();
-            let mut devices = sessions(&["alice@one.test/phone"]);
-            let (answer, left) = order(&mut list, &mut devices, &set(inner));
-            assert_eq!(answer, expected, "{inner}");
-            assert!(left.writes.is_empty() && left.acts.is_empty() && list.is_empty());
-        }
-        assert_eq!(shown(answer_other()), "service-unavailable");
-    }
-
-    #[test]
-    fn the_list_has_a_limit() {
-        let many: Vec<String> = (0..3_000).map(|n| format!("<item jid='n{n}@two.test'/>")).collect();
-        let inner = format!("<block xmlns='urn:xmpp:blocking'>{}</block>", many.concat());
-        let mut list = Blocklist::default();
-        let mut devices = sessions(&["alice@one.test/phone"]);
-        let (answer, left) = order(&mut list, &mut devices, &set(&inner));
-        assert_eq!(answer, "policy-violation");
-        assert!(left.writes.is_empty() && list.is_empty());
-    }
-
-    #[test]
-    fn unblocking_shows_the_account_again_unless_another_entry_matches() {
-        let mut list = list(&["bob@two.test", "carol@two.test", "three.test", "dave@three.test"]);
-        let mut devices = sessions(&["alice@one.test/phone"]);
-        let (answer, left) = order(
-            &mut list,
-            &mut devices,
-            &set("<unblock xmlns='urn:xmpp:blocking'><item jid='bob@two.test'/>\
-                  <item jid='dave@three.test'/></unblock>"),
-        );
-        assert_eq!(answer, "result");
-        assert_eq!(notes(&left), [("bob@two.test".into(), false), ("dave@three.test".into(), false)]);
-        let to: Vec<_> = routed(&left).iter().map(|stanza| (stanza.type_, stanza.to.clone())).collect();
-        assert!(to.iter().all(|(_, to)| *to == Some(jid("bob@two.test"))), "{to:?}");
-        assert!(to.contains(&(Type::Available, Some(jid("bob@two.test")))));
-        assert_eq!(list.len(), 2);
-    }
-
-    #[test]
-    fn unblocking_nobody_in_particular_unblocks_all() {
-        let mut list = list(&["bob@two.test", "carol@two.test"]);
-        let mut devices = sessions(&["alice@one.test/phone"]);
-        devices.find_mut(SessionId(0)).expect("a phone").watches_blocklist = true;
-        let (answer, left) =
-            order(&mut list, &mut devices, &set("<unblock xmlns='urn:xmpp:blocking'/>"));
-        assert_eq!(answer, "result");
-        assert_eq!(notes(&left).len(), 2);
-        assert!(list.is_empty());
-        let pushes = to_sessions(&left);
-        assert_eq!(pushes[0].1.element(NS, "unblock").map(|u| u.children().count()), Some(0));
-    }
-}
+mod tests;

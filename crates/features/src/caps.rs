@@ -49,17 +49,25 @@ pub fn ver(info: &Element) -> String {
 /// The string S before it is hashed (XEP-0115 §5.1, steps 1 to 7).
 fn plain(info: &Element) -> String {
     let named = |name: &'static str| {
-        info.children().filter(move |child| child.name() == name && child.ns() == info.ns())
+        info.children()
+            .filter(move |child| child.name() == name && child.ns() == info.ns())
     };
     let mut identities: Vec<_> = named("identity")
         .map(|identity| {
             let attribute = |name| identity.attr(name).unwrap_or_default();
             let lang = identity.lang().unwrap_or_default();
-            (attribute("category"), attribute("type"), lang, attribute("name"))
+            (
+                attribute("category"),
+                attribute("type"),
+                lang,
+                attribute("name"),
+            )
         })
         .collect();
     identities.sort_unstable();
-    let mut features: Vec<_> = named("feature").filter_map(|feature| feature.attr("var")).collect();
+    let mut features: Vec<_> = named("feature")
+        .filter_map(|feature| feature.attr("var"))
+        .collect();
     features.sort_unstable();
     let mut forms: Vec<_> = info.children().filter_map(form).collect();
     forms.sort_unstable();
@@ -94,8 +102,11 @@ fn form(form: &Element) -> Option<(String, Vec<(String, Vec<String>)>)> {
     let mut form_type = None;
     let mut fields = Vec::new();
     for field in form.children().filter(|child| child.is(DATA, "field")) {
-        let mut values: Vec<_> =
-            field.children().filter(|value| value.is(DATA, "value")).map(Element::text).collect();
+        let mut values: Vec<_> = field
+            .children()
+            .filter(|value| value.is(DATA, "value"))
+            .map(Element::text)
+            .collect();
         values.sort_unstable();
         match field.attr("var") {
             Some("FORM_TYPE") => form_type = values.into_iter().next(),

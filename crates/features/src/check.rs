@@ -66,8 +66,14 @@ pub fn stepped<T>(run: impl FnOnce(&mut Step<'_>) -> T) -> (T, Yield) {
 
 /// Runs one step so long after the others.
 pub fn stepped_at<T>(after: Duration, run: impl FnOnce(&mut Step<'_>) -> T) -> (T, Yield) {
-    let quiet = Arc::new(Quiet { now: beginning() + after });
-    let world = World { clock: quiet.clone(), entropy: quiet.clone(), spawn: quiet };
+    let quiet = Arc::new(Quiet {
+        now: beginning() + after,
+    });
+    let world = World {
+        clock: quiet.clone(),
+        entropy: quiet.clone(),
+        spawn: quiet,
+    };
     let domain = domain();
     let mut step = Step::new(&world, &domain);
     let value = run(&mut step);
@@ -81,8 +87,14 @@ pub fn domain() -> Domain {
         registration_open: false,
         admins: [bare("admin@one.test")].into(),
         contacts: [
-            ("abuse-addresses".to_owned(), "mailto:abuse@one.test".to_owned()),
-            ("abuse-addresses".to_owned(), "xmpp:abuse@one.test".to_owned()),
+            (
+                "abuse-addresses".to_owned(),
+                "mailto:abuse@one.test".to_owned(),
+            ),
+            (
+                "abuse-addresses".to_owned(),
+                "xmpp:abuse@one.test".to_owned(),
+            ),
         ]
         .into(),
         limits: Default::default(),

@@ -46,7 +46,9 @@ pub fn answer_account(
     if !sessions.is_empty() {
         return Ok(Reply::Result(seconds(Duration::ZERO)));
     }
-    let Some(seen_at) = seen_at else { return Err(Condition::ServiceUnavailable.into()) };
+    let Some(seen_at) = seen_at else {
+        return Err(Condition::ServiceUnavailable.into());
+    };
     // The clock of the day may have been set back since.
     let away = seconds(wall.duration_since(seen_at).unwrap_or_default());
     Ok(Reply::Result(match status {
@@ -76,11 +78,19 @@ pub fn may_ask_device(roster: &Roster, account: &BareJid, iq: &Stanza) -> Result
         let asker = from.bare();
         asker == *account || roster.sees_me(&asker)
     });
-    if authorised { Ok(()) } else { Err(Condition::Forbidden.into()) }
+    if authorised {
+        Ok(())
+    } else {
+        Err(Condition::Forbidden.into())
+    }
 }
 
 fn must_be_question(iq: &Stanza) -> Result<(), Stop> {
-    if iq.type_ == Type::Get { Ok(()) } else { Err(Condition::BadRequest.into()) }
+    if iq.type_ == Type::Get {
+        Ok(())
+    } else {
+        Err(Condition::BadRequest.into())
+    }
 }
 
 fn seconds(duration: Duration) -> Element {
@@ -97,8 +107,13 @@ mod tests {
     }
 
     fn query(reply: Result<Reply, Stop>) -> (String, String) {
-        let Ok(Reply::Result(query)) = reply else { panic!("no result") };
-        (query.attr("seconds").unwrap_or_default().to_owned(), query.text())
+        let Ok(Reply::Result(query)) = reply else {
+            panic!("no result")
+        };
+        (
+            query.attr("seconds").unwrap_or_default().to_owned(),
+            query.text(),
+        )
     }
 
     #[test]
@@ -113,11 +128,20 @@ mod tests {
         let seen = Some(wall - Duration::from_secs(903));
         let none = Sessions::default();
         assert_eq!(
-            query(answer_account(&none, seen, Some("Heading Home"), &get(), wall)),
+            query(answer_account(
+                &none,
+                seen,
+                Some("Heading Home"),
+                &get(),
+                wall
+            )),
             ("903".into(), "Heading Home".into())
         );
         let later = Some(wall + Duration::from_secs(5));
-        assert_eq!(query(answer_account(&none, later, None, &get(), wall)).0, "0");
+        assert_eq!(
+            query(answer_account(&none, later, None, &get(), wall)).0,
+            "0"
+        );
         assert_eq!(
             shown(answer_account(&none, None, None, &get(), wall)),
             "service-unavailable"
@@ -139,7 +163,11 @@ mod tests {
     fn strangers_may_not_ask_a_device() {
         let roster = friends(&["bob@two.test"]);
         let alice = bare("alice@one.test");
-        let ask = |from: &str| get().with_from(jid(from)).with_to(jid("alice@one.test/phone"));
+        let ask = |from: &str| {
+            get()
+                .with_from(jid(from))
+                .with_to(jid("alice@one.test/phone"))
+        };
         assert!(may_ask_device(&roster, &alice, &ask("bob@two.test/x")).is_ok());
         assert!(may_ask_device(&roster, &alice, &ask("alice@one.test/laptop")).is_ok());
         assert!(may_ask_device(&roster, &alice, &ask("eve@two.test/x")).is_err());

@@ -43,8 +43,14 @@ mod tests {
 
     #[test]
     fn a_ping_is_answered_with_an_empty_result() {
-        assert_eq!(shown(answer(&iq(Type::Get, "<ping xmlns='urn:xmpp:ping'/>"))), "result");
-        assert_eq!(shown(answer(&iq(Type::Set, "<ping xmlns='urn:xmpp:ping'/>"))), "bad-request");
+        assert_eq!(
+            shown(answer(&iq(Type::Get, "<ping xmlns='urn:xmpp:ping'/>"))),
+            "result"
+        );
+        assert_eq!(
+            shown(answer(&iq(Type::Set, "<ping xmlns='urn:xmpp:ping'/>"))),
+            "bad-request"
+        );
         assert_eq!(shown(answer_stranger()), "service-unavailable");
     }
 }
