@@ -1,0 +1,158 @@
+//! Plays conversations against any server that listens:
+//! `converse --server 127.0.0.1:5222 --domain localhost --user alice@localhost:password … conversations/blocking.txt`.
+
+use simulator::conversation::{Outcome, Refused, Scene, Script, accounts, play};
+use sockets::{Addresses, House, Sockets};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+#[path = "../../../../tests/support/sockets.rs"]
+mod sockets;
+
+const USAGE: &str = "converse --server ADDRESS [--tls ADDRESS] [--domain NAME [--domain NAME]] \
+    (--user NAME@DOMAIN:PASSWORD … | --register) [--patience SECONDS] [--skip-differing SERVER] FILE …
+  --domain        what one.test, and then two.test, is called there
+  --user          an account that exists there; conversations expect it to be empty
+  --register      makes each conversation's accounts by in-band registration, and removes them first
+  --skip-differing  passes over conversations that note '# differs: SERVER …'";
+
+#[derive(Default)]
+struct Wanted {
+    server: Option<SocketAddr>,
+    tls: Option<SocketAddr>,
+    domains: Vec<String>,
+    users: BTreeMap<String, String>,
+    register: bool,
+    patience_s: Option<u64>,
+    skip_differing: Option<String>,
+    files: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match wanted(std::env::args().skip(1)) {
+        Ok(wanted) => run(&wanted),
+        Err(why) => {
+            eprintln!("{why}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn wanted(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String> {
+    let mut wanted = Wanted::default();
+    while let Some(argument) = arguments.next() {
+        if !argument.starts_with("--") {
+            wanted.files.push(argument);
+            continue;
+        }
+        if argument == "--register" {
+            wanted.register = true;
+            continue;
+        }
+        let value = arguments
+            .next()
+            .ok_or_else(|| format!("{argument} needs a value"))?;
+        let address = || {
+            value
+                .parse()
+                .map(Some)
+                .map_err(|error| format!("{value}: {error}"))
+        };
+        match argument.as_str() {
+            "--server" => wanted.server = address()?,
+            "--tls" => wanted.tls = address()?,
+            "--domain" => wanted.domains.push(value),
+            "--patience" => {
+                wanted.patience_s = Some(value.parse().map_err(|_| "seconds are a number")?)
+            }
+            "--skip-differing" => wanted.skip_differing = Some(value),
+            "--user" => {
+                let (jid, password) = value.split_once(':').ok_or("--user NAME@DOMAIN:PASSWORD")?;
+                wanted.users.insert(jid.to_owned(), password.to_owned());
+            }
+            _ => return Err(format!("{argument} is unknown")),
+        }
+    }
+    if wanted.server.is_none() || wanted.files.is_empty() {
+        return Err("a server and a file are needed".to_owned());
+    }
+    Ok(wanted)
+}
+
+fn run(wanted: &Wanted) -> ExitCode {
+    let mut failed = 0;
+    for file in &wanted.files {
+        let (ok, what) = match converse(wanted, file) {
+            Ok(Outcome::Played) => (true, "as written".to_owned()),
+            Ok(Outcome::PassedOver(why)) => (true, format!("passed over: {why}")),
+            Err(why) => (false, why),
+        };
+        println!("{} {file}: {what}", if ok { "ok  " } else { "FAIL" });
+        failed += usize::from(!ok);
+    }
+    println!(
+        "{} conversations, {failed} went another way",
+        wanted.files.len()
+    );
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn converse(wanted: &Wanted, file: &str) -> Result<Outcome, String> {
+    let mut text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    for (ours, theirs) in ["one.test", "two.test"].into_iter().zip(&wanted.domains) {
+        text = text.replace(ours, theirs);
+    }
+    let script = Script::read(&text)?;
+    let differs = |server: &String| {
+        script
+            .differs
+            .iter()
+            .find(|why| why.starts_with(server.as_str()))
+    };
+    if let Some(why) = wanted.skip_differing.as_ref().and_then(differs) {
+        return Ok(Outcome::PassedOver(why.clone()));
+    }
+    let addresses = Addresses {
+        plain: wanted.server.ok_or("no server")?,
+        tls: wanted.tls,
+    };
+    let password = |jid: &str| {
+        wanted
+            .users
+            .get(jid)
+            .cloned()
+            .unwrap_or_else(|| "secret".to_owned())
+    };
+    if wanted.register {
+        let mut stage = Sockets::new(Elsewhere(addresses));
+        simulator::conversation::Stage::set(&mut stage, &Scene::default())
+            .map_err(|why| format!("{why:?}"))?;
+        for jid in script.accounts() {
+            accounts::remove(&mut stage, &jid, "secret")?;
+            accounts::create(&mut stage, &jid, "secret")?;
+        }
+    }
+    let mut stage = Sockets::new(Elsewhere(addresses));
+    if let Some(patience_s) = wanted.patience_s {
+        stage.patience = std::time::Duration::from_secs(patience_s);
+    }
+    play(&script, &mut stage, &password).map_err(|failure| failure.to_string())
+}
+
+/// Somebody else's server: it is as it is.
+struct Elsewhere(Addresses);
+
+impl House for Elsewhere {
+    fn set(&mut self, _scene: &Scene) -> Result<Addresses, Refused> {
+        Ok(self.0)
+    }
+
+    fn restart(&mut self) -> Result<Addresses, String> {
+        Err("it is not ours to restart".to_owned())
+    }
+}

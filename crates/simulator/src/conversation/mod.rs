@@ -1,0 +1,17 @@
+//! Readable dialogues between people's clients and a server: the same text is played in the simulator, over sockets
+//! against our server, and against anybody else's. `conversations/README.md` is the format for those who write them.
+
+pub mod accounts;
+mod client;
+pub mod player;
+pub mod reader;
+mod sasl;
+pub mod script;
+pub mod stage;
+mod template;
+mod words;
+
+pub use player::{Failure, Outcome, play};
+pub use sasl::sha256;
+pub use script::Script;
+pub use stage::{Binding, Door, Received, Refused, Scene, Setting, Stage, Wire};

@@ -1,0 +1,211 @@
+//! The client's side of SASL, able to do it wrong on purpose (RFC 6120 §6, RFC 5802, RFC 7677).
+
+use super::script::{Attempt, Twist};
+use super::stage::Binding;
+use aws_lc_rs::{digest, hmac, pbkdf2};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::num::NonZeroU32;
+
+/// The first message of a mechanism, and what is needed to answer the challenge.
+#[derive(Debug)]
+pub struct Exchange {
+    attempt: Attempt,
+    password: String,
+    header: String,
+    bare: String,
+    binding: Option<Vec<u8>>,
+    server_signature: Vec<u8>,
+}
+
+impl Exchange {
+    /// Begins; returns the exchange and the initial response, not encoded.
+    ///
+    /// # Errors
+    /// When the channel cannot be bound as the attempt wants, or the mechanism is unknown.
+    pub fn begin(
+        attempt: &Attempt,
+        password: &str,
+        binding: &Binding,
+    ) -> Result<(Self, Vec<u8>), String> {
+        let (local, _) = attempt
+            .account
+            .split_once('@')
+            .unwrap_or((&attempt.account, ""));
+        let authzid = attempt.authzid.clone().unwrap_or_default();
+        let first = match attempt.mechanism.as_str() {
+            "PLAIN" => Some(format!("{authzid}\0{local}\0{password}")),
+            "EXTERNAL" => Some(authzid.clone()),
+            "ANONYMOUS" => Some(String::new()),
+            name if name.starts_with("SCRAM-") => None,
+            name => return Err(format!("the mechanism '{name}' is unknown here")),
+        };
+        let mut exchange = Exchange {
+            attempt: attempt.clone(),
+            password: password.to_owned(),
+            header: String::new(),
+            bare: String::new(),
+            binding: None,
+            server_signature: Vec::new(),
+        };
+        if let Some(first) = first {
+            return Ok((exchange, first.into_bytes()));
+        }
+        exchange.bind(binding)?;
+        let flag = match (&exchange.binding, attempt.twist) {
+            (Some(_), _) => format!("p={}", exchange.kind(binding)),
+            (None, Some(Twist::Unoffered)) => "y".to_owned(),
+            (None, _) => "n".to_owned(),
+        };
+        let authzid = if authzid.is_empty() {
+            authzid
+        } else {
+            format!("a={}", name(&authzid))
+        };
+        exchange.header = format!("{flag},{authzid},");
+        // A fixed nonce keeps simulations the same; the server's part makes each exchange its own.
+        exchange.bare = format!("n={},r=fyko+d2lbbFgONRv9qkxdawL", name(local));
+        let first = format!("{}{}", exchange.header, exchange.bare);
+        Ok((exchange, first.into_bytes()))
+    }
+
+    fn kind(&self, binding: &Binding) -> String {
+        let usual = if binding.exporter.is_some() {
+            "tls-exporter"
+        } else {
+            "tls-server-end-point"
+        };
+        self.attempt
+            .binding
+            .clone()
+            .unwrap_or_else(|| usual.to_owned())
+    }
+
+    fn bind(&mut self, binding: &Binding) -> Result<(), String> {
+        if !self.attempt.mechanism.ends_with("-PLUS") {
+            return Ok(());
+        }
+        let kind = self.kind(binding);
+        let mut data = match kind.as_str() {
+            "tls-exporter" => binding
+                .exporter
+                .clone()
+                .ok_or("this channel has no exporter")?,
+            "tls-server-end-point" => binding
+                .end_point
+                .clone()
+                .ok_or("the server's certificate is not known")?,
+            _ => b"a binding that nobody knows".to_vec(),
+        };
+        if self.attempt.twist == Some(Twist::Binding) {
+            data.iter_mut().for_each(|byte| *byte ^= 0xff);
+        }
+        self.binding = Some(data);
+        Ok(())
+    }
+
+    /// Answers SCRAM's challenge.
+    ///
+    /// # Errors
+    /// When the challenge is not one.
+    pub fn answer(&mut self, challenge: &str) -> Result<Vec<u8>, String> {
+        let part = |key: &str| {
+            challenge
+                .split(',')
+                .find_map(|part| part.strip_prefix(key))
+                .ok_or(format!("no {key} in {challenge}"))
+        };
+        let (nonce, salt, count) = (part("r=")?, part("s=")?, part("i=")?);
+        if !nonce.starts_with("fyko+d2lbbFgONRv9qkxdawL") || nonce.len() < 40 {
+            return Err("the server's nonce does not extend ours".to_owned());
+        }
+        let salt = STANDARD.decode(salt).map_err(|error| error.to_string())?;
+        let count: NonZeroU32 = count.parse().map_err(|_| format!("'{count}' iterations"))?;
+        let (kdf, mac, hash) = algorithms(&self.attempt.mechanism);
+        let mut salted = vec![0; hash.output_len];
+        pbkdf2::derive(kdf, count, &salt, self.password.as_bytes(), &mut salted);
+
+        let mut header = self.header.clone().into_bytes();
+        header.extend(self.binding.iter().flatten());
+        let tampered = if self.attempt.twist == Some(Twist::Nonce) {
+            "x"
+        } else {
+            ""
+        };
+        let without_proof = format!("c={},r={nonce}{tampered}", STANDARD.encode(header));
+        let message = format!("{},{challenge},{without_proof}", self.bare);
+
+        let key = |key: &[u8], text: &[u8]| {
+            hmac::sign(&hmac::Key::new(mac, key), text)
+                .as_ref()
+                .to_vec()
+        };
+        let client_key = key(&salted, b"Client Key");
+        let stored_key = digest::digest(hash, &client_key);
+        let signature = key(stored_key.as_ref(), message.as_bytes());
+        let mut proof: Vec<u8> = client_key
+            .iter()
+            .zip(&signature)
+            .map(|(a, b)| a ^ b)
+            .collect();
+        if self.attempt.twist == Some(Twist::Proof) {
+            proof[0] ^= 1;
+        }
+        self.server_signature = key(&key(&salted, b"Server Key"), message.as_bytes());
+        Ok(format!("{without_proof},p={}", STANDARD.encode(proof)).into_bytes())
+    }
+
+    /// Judges the data that came with success: only the server that knows the password can sign (RFC 5802 §3).
+    ///
+    /// # Errors
+    /// When it is not signed.
+    pub fn accept(&self, success: &str) -> Result<(), String> {
+        if !self.attempt.mechanism.starts_with("SCRAM-") {
+            return Ok(());
+        }
+        let expected = format!("v={}", STANDARD.encode(&self.server_signature));
+        if !self.server_signature.is_empty() && success == expected {
+            Ok(())
+        } else {
+            Err(format!(
+                "the server's signature is wrong: '{success}' instead of '{expected}'"
+            ))
+        }
+    }
+}
+
+/// A name as SCRAM writes it (RFC 5802 §5.1).
+fn name(name: &str) -> String {
+    name.replace('=', "=3D").replace(',', "=2C")
+}
+
+fn algorithms(
+    mechanism: &str,
+) -> (
+    pbkdf2::Algorithm,
+    hmac::Algorithm,
+    &'static digest::Algorithm,
+) {
+    match mechanism.trim_end_matches("-PLUS") {
+        "SCRAM-SHA-512" => (
+            pbkdf2::PBKDF2_HMAC_SHA512,
+            hmac::HMAC_SHA512,
+            &digest::SHA512,
+        ),
+        "SCRAM-SHA-256" => (
+            pbkdf2::PBKDF2_HMAC_SHA256,
+            hmac::HMAC_SHA256,
+            &digest::SHA256,
+        ),
+        _ => (
+            pbkdf2::PBKDF2_HMAC_SHA1,
+            hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            &digest::SHA1_FOR_LEGACY_USE_ONLY,
+        ),
+    }
+}
+
+/// SHA-256, for `tls-server-end-point` (RFC 5929 §4.1).
+pub fn sha256(bytes: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
+}

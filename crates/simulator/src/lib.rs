@@ -1,0 +1,3 @@
+//! The rehearsal: conversations and whole nodes, from one seed on a virtual clock.
+
+pub mod conversation;
