@@ -112,7 +112,7 @@ pub fn answer(desk: &mut Desk, iq: &Stanza, step: &mut Step<'_>) -> Result<Reply
     desk.expire(step.now);
     match order.attr("sessionid") {
         None => begin(desk, command, action, asker, iq, step),
-        Some(id) => go_on(desk, command, action, &asker, id, &order, iq, step),
+        Some(id) => go_on(desk, command, action, id, &order, iq, step),
     }
 }
 
@@ -162,19 +162,17 @@ fn begin(
 }
 
 /// The form comes back, or is put away.
-#[allow(clippy::too_many_arguments)] // all parts of one order
 fn go_on(
     desk: &mut Desk,
     command: &'static Command,
     action: Action,
-    asker: &Jid,
     id: &str,
     order: &Element,
     iq: &Stanza,
     step: &mut Step<'_>,
 ) -> Result<Reply, Stop> {
     let open = desk.open.get(id).ok_or_else(expired)?;
-    if open.whose != *asker || open.node != command.node {
+    if iq.from.as_ref() != Some(&open.whose) || open.node != command.node {
         return Err(refused("bad-sessionid"));
     }
     match action {
