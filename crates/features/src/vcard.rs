@@ -59,6 +59,17 @@ pub fn answer_other(account: &BareJid, iq: &Stanza, step: &mut Step<'_>) -> Resu
     }
 }
 
+/// Answers for an account that does not exist as for one that has no card (XEP-0054 §3.3).
+///
+/// # Errors
+/// Always: `service-unavailable` for a question, `forbidden` for a set.
+pub fn answer_nobody(iq: &Stanza) -> Result<Reply, Stop> {
+    match iq.type_ {
+        Type::Get => Err(Condition::ServiceUnavailable.into()),
+        _ => Err(Condition::Forbidden.into()),
+    }
+}
+
 fn read(account: &BareJid, iq: &Stanza, step: &mut Step<'_>) -> Reply {
     let notes = Read::Notes {
         owner: account.clone(),
@@ -172,6 +183,9 @@ mod tests {
         let (reply, left) = stepped(|step| answer_other(&alice(), &set, step));
         assert_eq!(shown(reply), "forbidden");
         assert!(left.writes.is_empty());
+        assert_eq!(shown(answer_nobody(&set)), "forbidden");
+        let question = get("bob@two.test/x");
+        assert_eq!(shown(answer_nobody(&question)), "service-unavailable");
     }
 
     #[test]
