@@ -1,6 +1,7 @@
 //! Plays conversations against any server that listens:
 //! `converse --server 127.0.0.1:5222 --domain localhost --user alice@localhost:password … conversations/blocking.txt`.
 
+use simulator::conversation::script::Overlooked;
 use simulator::conversation::{Outcome, Refused, Scene, Script, accounts, play};
 use sockets::{Addresses, House, Sockets};
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ const USAGE: &str = "converse --server ADDRESS [--tls ADDRESS] [--domain NAME [-
   --domain        what one.test, and then two.test, is called there
   --user          an account that exists there; conversations expect it to be empty
   --register      makes each conversation's accounts by in-band registration, and removes them first
+  --overlook-receipts  passes over unavailable presence from bare addresses, as Prosody answers requests
   --skip-differing  passes over conversations that note '# differs: SERVER …'";
 
 #[derive(Default)]
@@ -24,6 +26,7 @@ struct Wanted {
     domains: Vec<String>,
     users: BTreeMap<String, String>,
     register: bool,
+    overlook_receipts: bool,
     patience_s: Option<u64>,
     skip_differing: Option<String>,
     files: Vec<String>,
@@ -48,6 +51,10 @@ fn wanted(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String>
         }
         if argument == "--register" {
             wanted.register = true;
+            continue;
+        }
+        if argument == "--overlook-receipts" {
+            wanted.overlook_receipts = true;
             continue;
         }
         let value = arguments
@@ -107,7 +114,10 @@ fn converse(wanted: &Wanted, file: &str) -> Result<Outcome, String> {
     for (ours, theirs) in ["one.test", "two.test"].into_iter().zip(&wanted.domains) {
         text = text.replace(ours, theirs);
     }
-    let script = Script::read(&text)?;
+    let mut script = Script::read(&text)?;
+    if wanted.overlook_receipts {
+        script.overlooked.push(Overlooked::Receipts);
+    }
     let differs = |server: &String| {
         script
             .differs
@@ -134,6 +144,8 @@ fn converse(wanted: &Wanted, file: &str) -> Result<Outcome, String> {
             .map_err(|why| format!("{why:?}"))?;
         for jid in script.accounts() {
             accounts::remove(&mut stage, &jid, "secret")?;
+        }
+        for jid in script.accounts() {
             accounts::create(&mut stage, &jid, "secret")?;
         }
     }

@@ -2,7 +2,7 @@
 
 use super::reader::{CLIENT, Inbox, Item, Node, escape};
 use super::sasl::Exchange;
-use super::script::Attempt;
+use super::script::{Attempt, Overlooked};
 use super::stage::{Binding, Door, Received, Stage, Wire};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,6 +23,8 @@ pub struct Client {
     pub closed: bool,
     /// What has come and has not been looked at.
     pub unread: VecDeque<Item>,
+    /// What is passed over.
+    pub overlooked: Vec<Overlooked>,
     inbox: Inbox,
 }
 
@@ -50,6 +52,7 @@ impl Client {
             jid: None,
             closed: false,
             unread: VecDeque::new(),
+            overlooked: Vec::new(),
             inbox: Inbox::default(),
         };
         if door == Door::Tls {
@@ -85,6 +88,11 @@ impl Client {
     pub fn next_new(&mut self, stage: &mut dyn Stage) -> Result<Next, String> {
         loop {
             if let Some(item) = self.inbox.next()? {
+                if let Item::Element(node) = &item
+                    && self.overlooked.iter().any(|kind| kind.is(node))
+                {
+                    continue;
+                }
                 self.closed |= item == Item::Close;
                 return Ok(Next::Item(item));
             }

@@ -139,6 +139,15 @@ impl<'a> Player<'a> {
             Act::Connect { who, raw } => self.connect(who, raw),
             Act::Say { who, text } => self.say(who, text),
             Act::Hear { who, what } => self.hear(who, what),
+            Act::MayHear { who, what } => {
+                self.fence()?;
+                let client = self.clients.get_mut(who).ok_or_else(|| absent(who))?;
+                let Some(Item::Element(node)) = client.unread.front() else { return Ok(()) };
+                if template::matches(what, node, &mut self.words) {
+                    client.unread.pop_front();
+                }
+                Ok(())
+            }
             Act::HearAmong { .. } => Err("this line is played as one of a group".to_owned()),
             Act::Leave { who } => self.leave(who),
             Act::Vanish { who } => {
@@ -176,6 +185,7 @@ impl<'a> Player<'a> {
         let mut client = Client::connect(self.stage, Door::Plain, domain)?;
         client.log_in(self.stage, jid, &(self.password)(bare))?;
         client.bind(self.stage, jid)?;
+        client.overlooked.clone_from(&self.script.overlooked);
         self.clients.insert(who.to_owned(), client);
         Ok(())
     }

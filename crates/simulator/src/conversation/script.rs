@@ -21,6 +21,29 @@ pub struct Script {
     pub people: BTreeMap<String, String>,
     /// What happens.
     pub lines: Vec<Line>,
+    /// Stanzas that are passed over wherever they come: kindnesses of other servers, named by who plays it there.
+    pub overlooked: Vec<Overlooked>,
+}
+
+/// What another server says beyond what the specifications ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlooked {
+    /// COMPAT: Prosody 0.12 and 13 acknowledge a subscription request with unavailable presence from the bare address.
+    Receipts,
+}
+
+impl Overlooked {
+    /// Whether this is one.
+    pub fn is(self, node: &Node) -> bool {
+        match self {
+            Overlooked::Receipts => {
+                node.name == "presence"
+                    && node.attribute("type") == Some("unavailable")
+                    && node.attribute("from").is_some_and(|from| !from.contains('/'))
+                    && node.content.is_empty()
+            }
+        }
+    }
 }
 
 /// One thing that happens.
@@ -47,6 +70,8 @@ pub enum Act {
     Say { who: String, text: String },
     /// `alice < …`
     Hear { who: String, what: Heard },
+    /// `alice <? …`: may come or not, as the specification leaves it to the server.
+    MayHear { who: String, what: Node },
     /// `alice <~ …`: among the next, in any order; consecutive lines are one group.
     HearAmong { who: String, what: Node },
     /// `alice disconnects`: closes the stream and waits for the server to do the same.
@@ -140,6 +165,7 @@ impl Script {
             settings: Vec::new(),
             people: BTreeMap::new(),
             lines: Vec::new(),
+            overlooked: Vec::new(),
         };
         for (number, text) in whole_lines(text) {
             script
@@ -215,6 +241,10 @@ impl Script {
                 who,
                 what: heard(object)?,
             }),
+            "<?" => match heard(object)? {
+                Heard::Element(what) => Ok(Act::MayHear { who, what }),
+                _ => Err("only stanzas can be left to the server".to_owned()),
+            },
             "<~" => match heard(object)? {
                 Heard::Element(what) => Ok(Act::HearAmong { who, what }),
                 _ => Err("only stanzas can come in any order".to_owned()),
