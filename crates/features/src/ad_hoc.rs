@@ -212,6 +212,7 @@ fn run(
 
 /// Tells the admin what the desk answered. A command that was carried out and failed has completed, with a note
 /// that says why (XEP-0050 §3.6).
+#[allow(clippy::boxed_local)] // as it comes, in its Return
 pub fn returned(asked: Asked, came: Returned, step: &mut Step<'_>) {
     let order = asked.element(NS, "command");
     let attr = |name| {

@@ -93,9 +93,12 @@ fn plain(info: &Element) -> String {
     text
 }
 
+/// A form's type, and its other fields with their values.
+type Form = (String, Vec<(String, Vec<String>)>);
+
 /// A form with its type, and its other fields with their values, sorted. A form without a hidden FORM_TYPE does
 /// not count (XEP-0115 §5.4).
-fn form(form: &Element) -> Option<(String, Vec<(String, Vec<String>)>)> {
+fn form(form: &Element) -> Option<Form> {
     if !form.is(DATA, "x") {
         return None;
     }

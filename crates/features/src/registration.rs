@@ -98,6 +98,7 @@ pub fn change_password(password: Password, iq: &Stanza, step: &mut Step<'_>) -> 
 }
 
 /// Stores the new keys and tells the asker that the password has changed.
+#[allow(clippy::boxed_local)] // as it comes, in its Return
 pub fn returned(account: &BareJid, asked: Asked, came: Returned, step: &mut Step<'_>) {
     let error = match came {
         Returned::Keys(credentials) => {

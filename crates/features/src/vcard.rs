@@ -81,6 +81,7 @@ fn read(account: &BareJid, iq: &Stanza, step: &mut Step<'_>) -> Reply {
 
 /// Answers with the card that was read. Without one the account itself hears `item-not-found` (XEP-0054 §3.1) and
 /// anybody else `service-unavailable`, as for an account that does not exist (§3.3).
+#[allow(clippy::boxed_local)] // as it comes, in its Return
 pub fn returned(account: &BareJid, asked: Asked, came: Returned, step: &mut Step<'_>) {
     let answer = match came {
         Returned::Notes(rows) => match rows.first().map(|(_, value)| stored(value)) {
