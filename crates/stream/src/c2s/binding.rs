@@ -1,0 +1,119 @@
+//! A client that logged in asks for an address of its own (RFC 6120 §7).
+
+use std::sync::Arc;
+
+use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
+use xmpp::jid::FullJid;
+use xmpp::stanza::{Stanza, Type};
+use xmpp::xml::Element;
+use xmpp::xml::Top;
+
+use super::bound::Bound;
+use super::line::{Line, Reframe, is_stanza};
+use super::{Answer, Event, State};
+use crate::limits::BIND_REFUSALS_MAX;
+use crate::names;
+use crate::sasl::Identity;
+
+/// Waits for the request to bind, then for the server's word on it.
+#[derive(Debug)]
+pub(super) struct Binding {
+    identity: Identity,
+    refusals: u32,
+    /// The request that the server is asked about.
+    asked: Option<Box<Stanza>>,
+}
+
+impl Binding {
+    pub fn new(identity: Identity) -> Self {
+        Binding {
+            identity,
+            refusals: 0,
+            asked: None,
+        }
+    }
+
+    pub fn awaits_answer(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    pub fn element(mut self, top: &Top<'_>, line: &mut Line) -> Result<State, StreamError> {
+        if !is_stanza(top) {
+            return Err(StreamCondition::UnsupportedStanzaType.into());
+        }
+        // RFC 6120 §7.1: no other stanzas before an address.
+        let not_authorized = || StreamError::from(StreamCondition::NotAuthorized);
+        let read = top
+            .stanza(line.lang.as_deref())
+            .ok_or_else(not_authorized)?;
+        let mut request = read.map_err(|_| not_authorized())?;
+        if request.type_ != Type::Set || !request.has(names::BIND, "bind") {
+            return Err(not_authorized());
+        }
+        (request.to, request.from) = (None, None);
+        match wished_resource(&request, &self.identity) {
+            Ok(resource) => {
+                let account = self.identity.account().clone();
+                line.ask(Event::Bind { account, resource });
+                self.asked = Some(Box::new(request));
+                Ok(State::Binding(self))
+            }
+            Err(error) => self.refuse(&request, &error, line),
+        }
+    }
+
+    pub fn answer(mut self, answer: Answer, line: &mut Line) -> Result<State, StreamError> {
+        match (self.asked.take(), answer) {
+            (Some(request), Answer::Bound(jid)) => Ok(bind(&request, jid, line)),
+            (Some(request), Answer::BindRefused(error)) => self.refuse(&request, &error, line),
+            (asked, _) => {
+                self.asked = asked;
+                Ok(State::Binding(self))
+            }
+        }
+    }
+
+    /// The client may try another resource, a few times (RFC 6120 §7.7.3).
+    fn refuse(
+        mut self,
+        request: &Stanza,
+        error: &StanzaError,
+        line: &mut Line,
+    ) -> Result<State, StreamError> {
+        if let Some(reply) = request.error_reply(error) {
+            line.write_stanza(&reply);
+        }
+        self.refusals += 1;
+        if self.refusals >= BIND_REFUSALS_MAX {
+            return Err(StreamCondition::PolicyViolation.into());
+        }
+        Ok(State::Binding(self))
+    }
+}
+
+fn bind(request: &Stanza, jid: FullJid, line: &mut Line) -> State {
+    let text = Element::new(names::BIND, "jid").with_text(jid.as_str());
+    let bind = Element::new(names::BIND, "bind").with_child(text);
+    line.write_stanza(&request.result_with(&bind));
+    line.reframe = Some(Reframe::Raise);
+    State::Bound(Bound::new(
+        jid,
+        line.lang.as_deref().map(Arc::from),
+        line.now,
+    ))
+}
+
+/// The resource the client wishes in its prepared form; none: any.
+fn wished_resource(request: &Stanza, identity: &Identity) -> Result<Option<String>, StanzaError> {
+    let bind = request.element(names::BIND, "bind");
+    let Some(resource) = bind
+        .as_ref()
+        .and_then(|bind| bind.child(names::BIND, "resource"))
+    else {
+        return Ok(None);
+    };
+    match identity.account().with_resource(&resource.text()) {
+        Ok(full) => Ok(Some(full.resource().to_owned())),
+        Err(_) => Err(StanzaError::new(Condition::BadRequest)),
+    }
+}

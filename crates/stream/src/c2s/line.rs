@@ -1,0 +1,200 @@
+//! What every state of a client stream shares: the channel, what is known of it, what to send.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use xmpp::error::StreamError;
+use xmpp::jid::BareJid;
+use xmpp::stanza::Stanza;
+use xmpp::xml::Element;
+use xmpp::xml::Top;
+
+use super::{C2sSettings, CloseReason, Event, State, TransportFacts};
+use crate::framing::{Dialect, Header};
+use crate::limits::Allowance;
+use crate::names;
+use crate::sasl::Identity;
+use crate::seed::Seed;
+use crate::tls::TlsFacts;
+
+/// How the reader must change once the current frame is dealt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reframe {
+    /// A new stream begins on the same channel.
+    Restart,
+    /// A new stream begins on a new channel: what was read before counts for nothing.
+    Fresh,
+    /// The client is trusted with larger stanzas.
+    Raise,
+}
+
+/// What all states share.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub settings: Arc<C2sSettings>,
+    pub seed: Seed,
+    pub now: Instant,
+    pub dialect: Dialect,
+    pub out: Vec<u8>,
+    pub events: VecDeque<Event>,
+    pub reframe: Option<Reframe>,
+    /// STARTTLS is possible and not yet done.
+    pub starttls: bool,
+    pub tls: Option<TlsFacts>,
+    /// The domain of the first header; later ones must repeat it.
+    pub host: Option<String>,
+    /// The account that a header inside TLS claimed to be.
+    pub claimed: Option<BareJid>,
+    /// The stream's default language, for stanzas that name none.
+    pub lang: Option<String>,
+    pub identity: Option<Identity>,
+    /// When the current stage of the login must be over.
+    pub deadline: Instant,
+    header_sent: bool,
+    /// Our half of the stream is closed: nothing more is written.
+    closed: bool,
+    allowance: Option<Allowance>,
+}
+
+impl Line {
+    pub fn new(
+        now: Instant,
+        settings: Arc<C2sSettings>,
+        seed: &[u8; 32],
+        transport: TransportFacts,
+    ) -> Self {
+        let (starttls, tls) = match transport {
+            TransportFacts::Tcp { starttls } => (starttls, None),
+            TransportFacts::DirectTls(facts) => (false, Some(facts)),
+        };
+        let stage = if settings.tls_required && tls.is_none() {
+            settings.deadlines.tls
+        } else {
+            settings.deadlines.auth
+        };
+        Line {
+            allowance: Some(settings.allowance()),
+            settings,
+            seed: Seed::new(seed),
+            now,
+            dialect: Dialect::Tcp,
+            out: Vec::new(),
+            events: VecDeque::new(),
+            reframe: None,
+            starttls,
+            tls,
+            host: None,
+            claimed: None,
+            lang: None,
+            identity: None,
+            deadline: now + stage,
+            header_sent: false,
+            closed: false,
+        }
+    }
+
+    /// Counts input before login; false when the client has sent too much.
+    pub fn spend(&mut self, bytes: usize, element: bool) -> bool {
+        let Some(allowance) = &mut self.allowance else {
+            return true;
+        };
+        allowance.spend_bytes(bytes) && (!element || allowance.spend_element())
+    }
+
+    /// The channel is inside TLS now: everything said before is forgotten (RFC 6120 §5.4.3.3).
+    pub fn secured(&mut self, facts: TlsFacts) {
+        self.tls = Some(facts);
+        self.starttls = false;
+        self.claimed = None;
+        self.header_sent = false;
+        self.reframe = Some(Reframe::Fresh);
+        self.deadline = self.now + self.settings.deadlines.auth;
+    }
+
+    /// Somebody logged in: a new stream begins (RFC 6120 §6.4.6).
+    pub fn logged_in(&mut self, identity: Identity) {
+        self.identity = Some(identity);
+        self.allowance = None;
+        self.header_sent = false;
+        self.reframe = Some(Reframe::Restart);
+        self.deadline = self.now + self.settings.deadlines.bind;
+    }
+
+    pub fn ask(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    pub fn write_element(&mut self, element: &Element) {
+        if self.closed {
+            return;
+        }
+        self.dialect.write_element(element, &mut self.out);
+    }
+
+    pub fn write_stanza(&mut self, stanza: &Stanza) {
+        if self.closed {
+            return;
+        }
+        self.dialect.write_stanza(stanza, &mut self.out);
+    }
+
+    /// Answers the client's header, once per stream.
+    pub fn write_open(&mut self) {
+        if self.header_sent || self.closed {
+            return;
+        }
+        self.header_sent = true;
+        let id = self.seed.token();
+        let own = self.host.as_ref().or(self.settings.domains.first());
+        let header = Header {
+            from: own.map(String::as_str),
+            to: self.claimed.as_ref().map(|jid| jid.as_str()),
+            id: Some(&id),
+            lang: Some("en"),
+        };
+        self.dialect.write_open(&header, &mut self.out);
+    }
+
+    /// An error closes the stream; a header comes before it in any case (RFC 6120 §4.9.1.2).
+    pub fn write_error(&mut self, error: &StreamError) {
+        self.write_open();
+        self.write_element(&error.to_element());
+        self.write_close();
+    }
+
+    pub fn write_close(&mut self) {
+        if self.closed {
+            return;
+        }
+        self.write_open();
+        self.dialect.write_close(&mut self.out);
+        self.closed = true;
+    }
+
+    pub fn write_features(&mut self, features: impl IntoIterator<Item = Element>) {
+        self.write_element(&Element::new(names::STREAM, "features").with_children(features));
+    }
+
+    /// The client sent a stream error: the stream is over.
+    pub fn peer_failed(&mut self, error: &Element) -> State {
+        let condition = error
+            .children()
+            .find(|child| child.ns() == names::STREAM_ERRORS);
+        let condition = condition.map_or("undefined-condition", |child| child.name());
+        let condition = condition.to_owned();
+        self.write_close();
+        self.events
+            .push_back(Event::Closed(CloseReason::PeerError(condition)));
+        State::Closed
+    }
+}
+
+pub(super) fn is_stream_error(top: &Top<'_>) -> bool {
+    top.name() == "error" && top.ns() == names::STREAM
+}
+
+/// Whether the element is a stanza, whatever its content.
+pub(super) fn is_stanza(top: &Top<'_>) -> bool {
+    matches!(top.name(), "message" | "presence" | "iq") && top.ns() == names::CLIENT
+}

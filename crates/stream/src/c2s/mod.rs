@@ -1,0 +1,441 @@
+//! A client's stream, seen from the server: from the first byte to the last stanza (RFC 6120).
+
+mod authenticating;
+mod binding;
+mod bound;
+mod closing;
+mod line;
+mod opening;
+mod securing;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Instant;
+
+use xmpp::error::{StanzaError, StreamCondition, StreamError};
+use xmpp::jid::{BareJid, FullJid};
+use xmpp::secret::Password;
+use xmpp::stanza::Stanza;
+use xmpp::xml::Top;
+
+pub use settings::C2sSettings;
+
+use crate::framing::{Frame, Framing};
+use crate::limits::HELD_BYTES_MAX;
+use crate::sasl::scram::ScramCredentials;
+use crate::sasl::{Identity, SaslCondition};
+use crate::tls::TlsFacts;
+use authenticating::Authenticating;
+use binding::Binding;
+use bound::Bound;
+use closing::Closing;
+use line::{Line, Reframe};
+use opening::Opening;
+use securing::Securing;
+
+/// What the machine asks or tells. Events marked *asks* stop the machine until they are answered:
+/// it reads no further input (`wants_input` is false).
+#[derive(Debug)]
+pub enum Event {
+    /// *Asks.* `<proceed/>` is in `poll_send`: send it, do the TLS handshake, answer `TlsReady`.
+    StartTls,
+    /// *Asks* for the keys of an account; answer `Credentials` (none if there is no such account)
+    /// or `Refused`. Also asked to know whether the account of a certificate exists.
+    Credentials {
+        /// The account that wants to log in.
+        account: BareJid,
+    },
+    /// *Asks* whether the password is right; answer `Authenticated` or `Refused`. Spend the same
+    /// work on an account that does not exist (`ScramKeys::decoy`).
+    CheckPassword {
+        /// The account that wants to log in.
+        account: BareJid,
+        /// The password it sent.
+        password: Password,
+    },
+    /// *Asks.* A `jabber:iq:register` request before login (XEP-0077); answer `Reply`.
+    Register {
+        /// The iq, without a sender.
+        stanza: Stanza,
+    },
+    /// *Asks* for a resource; answer `Bound` or `BindRefused`.
+    Bind {
+        /// Who logged in; see also `C2s::identity`.
+        account: BareJid,
+        /// The resource the client wishes, prepared; none: the server chooses a random one.
+        resource: Option<String>,
+    },
+    /// A stanza of a bound client: `from` is its full JID, `to` as it was sent.
+    Stanza(Stanza),
+    /// The stream is over: send what `poll_send` still has, then close the connection.
+    Closed(CloseReason),
+}
+
+/// What the machine is told.
+#[derive(Debug)]
+pub enum Answer {
+    /// To `StartTls`: the handshake is done.
+    TlsReady(TlsFacts),
+    /// To `Credentials`; none: there is no such account.
+    Credentials(Option<ScramCredentials>),
+    /// To `CheckPassword`: it is right.
+    Authenticated,
+    /// To `Credentials` or `CheckPassword`: no login, for this reason.
+    Refused(SaslCondition),
+    /// To `Register`: the iq to send back.
+    Reply(Stanza),
+    /// To `Bind`: the address of this stream.
+    Bound(FullJid),
+    /// To `Bind`: not this resource.
+    BindRefused(StanzaError),
+    /// At any time once bound: a stanza for the client.
+    Deliver(Stanza),
+    /// At any time: close with this error.
+    Close(StreamError),
+    /// At any time: close because the server stops (`system-shutdown`).
+    Shutdown,
+    /// At any time: close without an error, waiting a bounded time for the client to do so too.
+    End,
+}
+
+/// Why a stream is over.
+#[derive(Debug, Clone)]
+pub enum CloseReason {
+    /// The client closed it, and we did too.
+    PeerClosed,
+    /// The client sent a stream error with this condition.
+    PeerError(String),
+    /// We sent this stream error.
+    Failed(StreamError),
+    /// We closed it (`Answer::End`), and the client did too or took too long.
+    Ended,
+    /// The TLS handshake took too long; nothing more can be said.
+    HandshakeTimeout,
+    /// The connection ended without a word (`C2s::transport_closed`).
+    TransportClosed,
+}
+
+/// The channel a new machine speaks over.
+#[derive(Debug, Clone)]
+pub enum TransportFacts {
+    /// Plain TCP; `starttls` says whether there is a certificate to do TLS with.
+    Tcp {
+        /// Whether STARTTLS can be offered.
+        starttls: bool,
+    },
+    /// TLS from the first byte (XEP-0368).
+    DirectTls(TlsFacts),
+}
+
+/// One client stream of the server.
+#[derive(Debug)]
+pub struct C2s {
+    framing: Framing,
+    state: State,
+    line: Line,
+    /// Input that came behind an element which made us ask.
+    held: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum State {
+    Opening(Opening),
+    Securing(Securing),
+    Authenticating(Box<Authenticating>),
+    Binding(Binding),
+    Bound(Bound),
+    Closing(Closing),
+    Closed,
+}
+
+impl C2s {
+    /// A machine for a new connection. `seed` must be fresh and secret: stream ids and nonces
+    /// come from it.
+    pub fn new(
+        now: Instant,
+        settings: Arc<C2sSettings>,
+        seed: [u8; 32],
+        transport: TransportFacts,
+    ) -> Self {
+        let framing = Framing::tcp(settings.limits_before);
+        let line = Line::new(now, settings, &seed, transport);
+        C2s {
+            framing,
+            state: State::Opening(Opening),
+            line,
+            held: Vec::new(),
+        }
+    }
+
+    /// Takes bytes from the client: as they come, or decrypted once TLS is up.
+    pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
+        self.line.now = now;
+        match &mut self.state {
+            State::Closed => return,
+            State::Securing(_) => return self.fail(StreamCondition::PolicyViolation.into()),
+            State::Bound(bound) => bound.heard(now),
+            _ => {}
+        }
+        let read = if self.held.is_empty() {
+            self.read(bytes)
+        } else {
+            0
+        };
+        let rest = &bytes[read..];
+        if self.held.len() + rest.len() > HELD_BYTES_MAX.max(bytes.len()) {
+            return self.fail(StreamCondition::PolicyViolation.into());
+        }
+        self.held.extend_from_slice(rest);
+    }
+
+    /// Takes an answer. One that was not asked for, or comes too late, changes nothing.
+    pub fn answer(&mut self, now: Instant, answer: Answer) {
+        self.line.now = now;
+        if matches!(self.state, State::Closed) {
+            return;
+        }
+        match answer {
+            Answer::Close(error) => return self.fail(error),
+            Answer::Shutdown => return self.fail(StreamCondition::SystemShutdown.into()),
+            Answer::End => return self.end(),
+            Answer::Deliver(stanza) => return self.deliver(&stanza),
+            _ => {}
+        }
+        let state = mem::replace(&mut self.state, State::Closed);
+        let line = &mut self.line;
+        let next = match state {
+            State::Securing(securing) => securing.answer(answer, line),
+            State::Authenticating(authenticating) => authenticating.answer(answer, line),
+            State::Binding(binding) => binding.answer(answer, line),
+            other => Ok(other),
+        };
+        self.enter(next);
+        self.reframe();
+        if !self.held.is_empty() && self.wants_input() {
+            let held = mem::take(&mut self.held);
+            let read = self.read(&held);
+            self.held.extend_from_slice(&held[read..]);
+        }
+    }
+
+    /// Writes a stanza to a bound client; before and after that it is dropped.
+    pub fn deliver(&mut self, stanza: &Stanza) {
+        if let State::Bound(_) = self.state {
+            self.line.write_stanza(stanza);
+        }
+    }
+
+    /// The moment asked for by `poll_timeout` has come.
+    pub fn timeout(&mut self, now: Instant) {
+        self.line.now = now;
+        if self.poll_timeout().is_none_or(|due| now < due) {
+            return;
+        }
+        match &mut self.state {
+            State::Securing(_) => self.close(CloseReason::HandshakeTimeout),
+            State::Closing(_) => self.close(CloseReason::Ended),
+            State::Bound(bound) => {
+                if let Err(error) = bound.timeout(&mut self.line) {
+                    self.fail(error);
+                }
+            }
+            _ => self.fail(StreamCondition::ConnectionTimeout.into()),
+        }
+    }
+
+    /// The connection is gone: nothing more will be read.
+    pub fn transport_closed(&mut self, now: Instant) {
+        self.line.now = now;
+        if !matches!(self.state, State::Closed) {
+            self.close(CloseReason::TransportClosed);
+        }
+    }
+
+    /// Everything there is to send, in one buffer.
+    pub fn poll_send(&mut self) -> Option<Vec<u8>> {
+        (!self.line.out.is_empty()).then(|| mem::take(&mut self.line.out))
+    }
+
+    /// The next event, oldest first.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.line.events.pop_front()
+    }
+
+    /// When to call `timeout`.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Closed => None,
+            State::Closing(closing) => Some(closing.due()),
+            State::Bound(bound) => bound.due(&self.line),
+            _ => Some(self.line.deadline),
+        }
+    }
+
+    /// Whether to read on. False while an answer is awaited and after the end.
+    pub fn wants_input(&self) -> bool {
+        match &self.state {
+            State::Securing(_) | State::Closed => false,
+            State::Authenticating(authenticating) => !authenticating.awaits_answer(),
+            State::Binding(binding) => !binding.awaits_answer(),
+            _ => true,
+        }
+    }
+
+    /// Who logged in, once somebody has.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.line.identity.as_ref()
+    }
+
+    /// The address of this stream, once it is bound.
+    pub fn bound_jid(&self) -> Option<&FullJid> {
+        match &self.state {
+            State::Bound(bound) => Some(bound.jid()),
+            _ => None,
+        }
+    }
+
+    /// The domain that the client opened its stream to.
+    pub fn host(&self) -> Option<&str> {
+        self.line.host.as_deref()
+    }
+
+    /// Whether the channel is inside TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.line.tls.is_some()
+    }
+
+    /// Bytes waiting to be sent.
+    pub fn unsent_bytes(&self) -> usize {
+        self.line.out.len()
+    }
+
+    /// Feeds frames to the states until input ends or an answer is needed; returns what was read.
+    fn read(&mut self, bytes: &[u8]) -> usize {
+        let mut read = 0;
+        while read < bytes.len() && self.wants_input() {
+            let mut input = &bytes[read..];
+            let left = input.len();
+            let frame = self.framing.next(&mut input);
+            let taken = left - input.len();
+            read += taken;
+            if !self
+                .line
+                .spend(taken, matches!(frame, Ok(Some(Frame::Element(_)))))
+            {
+                self.fail(StreamCondition::PolicyViolation.into());
+                break;
+            }
+            let state = mem::replace(&mut self.state, State::Closed);
+            let next = match frame {
+                Ok(None) if taken == 0 => {
+                    self.state = state;
+                    break;
+                }
+                Ok(None) => Ok(state),
+                Ok(Some(frame)) => state.frame(frame, bytes.len() - read, &mut self.line),
+                Err(error) => {
+                    self.state = state;
+                    self.fail(error.condition().into());
+                    break;
+                }
+            };
+            self.enter(next);
+            self.reframe();
+        }
+        read
+    }
+
+    fn reframe(&mut self) {
+        match self.line.reframe.take() {
+            None => {}
+            Some(Reframe::Restart) => self.framing.restart(),
+            Some(Reframe::Fresh) => {
+                self.framing = Framing::tcp(self.line.settings.limits_before);
+            }
+            Some(Reframe::Raise) => {
+                self.framing.set_limits(self.line.settings.limits_after);
+            }
+        }
+    }
+
+    fn enter(&mut self, next: Result<State, StreamError>) {
+        match next {
+            Ok(state) => self.state = state,
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Says why and closes (RFC 6120 §4.9.1).
+    fn fail(&mut self, error: StreamError) {
+        if !matches!(self.state, State::Securing(_)) {
+            self.line.write_error(&error);
+        }
+        self.close(CloseReason::Failed(error));
+    }
+
+    fn end(&mut self) {
+        let state = mem::replace(&mut self.state, State::Closed);
+        match state {
+            State::Securing(_) => self.close(CloseReason::Ended),
+            State::Closing(_) => self.state = state,
+            other => {
+                self.line.write_close();
+                let bound = if let State::Bound(bound) = other {
+                    Some(bound)
+                } else {
+                    None
+                };
+                self.state = State::Closing(Closing::new(bound, &self.line));
+            }
+        }
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        self.state = State::Closed;
+        self.held = Vec::new();
+        self.line.events.push_back(Event::Closed(reason));
+    }
+}
+
+impl State {
+    /// One frame; `behind` bytes came with it.
+    fn frame(self, frame: Frame<'_>, behind: usize, line: &mut Line) -> Result<State, StreamError> {
+        match frame {
+            Frame::Open(header) => match self {
+                State::Opening(opening) => opening.open(&header, line),
+                _ => Err(StreamCondition::BadFormat.into()),
+            },
+            Frame::Element(top) if line::is_stream_error(&top) => {
+                Ok(line.peer_failed(&top.element()))
+            }
+            Frame::Element(top) => self.element(&top, behind, line),
+            Frame::Close => Ok(self.peer_closed(line)),
+        }
+    }
+
+    fn element(self, top: &Top<'_>, behind: usize, line: &mut Line) -> Result<State, StreamError> {
+        match self {
+            State::Authenticating(authenticating) => authenticating.element(top, behind, line),
+            State::Binding(binding) => binding.element(top, line),
+            State::Bound(bound) => bound.element(top, line).map(State::Bound),
+            State::Closing(closing) => closing.element(top, line).map(State::Closing),
+            State::Opening(_) | State::Securing(_) => Err(StreamCondition::NotAuthorized.into()),
+            State::Closed => Ok(State::Closed),
+        }
+    }
+
+    fn peer_closed(self, line: &mut Line) -> State {
+        let reason = match self {
+            State::Closing(_) => CloseReason::Ended,
+            _ => {
+                line.write_close();
+                CloseReason::PeerClosed
+            }
+        };
+        line.events.push_back(Event::Closed(reason));
+        State::Closed
+    }
+}

@@ -1,0 +1,139 @@
+//! A stream begins: the client's header is judged, ours and our features answer it (RFC 6120 §4.7).
+
+use xmpp::error::{StreamCondition, StreamError};
+use xmpp::jid::{BareJid, Jid};
+use xmpp::xml::Element;
+use xmpp::xml::StreamHeader;
+
+use super::State;
+use super::authenticating::Authenticating;
+use super::binding::Binding;
+use super::line::Line;
+use crate::names;
+
+/// Waits for a stream header; before login, or after it to bind a resource.
+#[derive(Debug)]
+pub(super) struct Opening;
+
+impl Opening {
+    pub fn open(self, header: &StreamHeader, line: &mut Line) -> Result<State, StreamError> {
+        line.lang = header.lang.clone();
+        if header.content_ns != names::CLIENT {
+            return Err(StreamCondition::InvalidNamespace.into());
+        }
+        pin_host(header, line)?;
+        pin_sender(header, line)?;
+        if !is_version_1(header.version.as_deref()) {
+            return Err(StreamCondition::UnsupportedVersion.into());
+        }
+        line.write_open();
+        if let Some(identity) = line.identity.clone() {
+            line.write_features(bind_features(line));
+            return Ok(State::Binding(Binding::new(identity)));
+        }
+        let host = line.host.as_deref().unwrap_or_default();
+        let offer = line.settings.offer(line.tls.as_ref(), host);
+        let mut features = login_features(line);
+        features.extend(offer.features());
+        line.write_features(features);
+        Ok(State::Authenticating(Box::new(Authenticating::new(offer))))
+    }
+}
+
+/// The domain of the first header is the stream's for good (RFC 6120 §4.7.2).
+fn pin_host(header: &StreamHeader, line: &mut Line) -> Result<(), StreamError> {
+    let to = header.to.as_deref().filter(|to| !to.is_empty());
+    let to = to.ok_or(StreamCondition::ImproperAddressing)?;
+    let to = Jid::new(to).map_err(|_| StreamCondition::ImproperAddressing)?;
+    let domain = to.domain();
+    if to.local().is_some() || !to.is_bare() || !line.settings.domains.iter().any(|d| d == domain) {
+        return Err(StreamCondition::HostUnknown.into());
+    }
+    match &line.host {
+        Some(host) if host != domain => {
+            let error = StreamError::from(StreamCondition::NotAuthorized);
+            Err(StreamError {
+                text: Some("The domain of a stream is fixed.".into()),
+                ..error
+            })
+        }
+        Some(_) => Ok(()),
+        None => {
+            line.host = Some(domain.to_owned());
+            Ok(())
+        }
+    }
+}
+
+/// Who the client claims to be may not change either (RFC 6120 §4.7.1, §6.4.6).
+fn pin_sender(header: &StreamHeader, line: &mut Line) -> Result<(), StreamError> {
+    let Some(from) = header.from.as_deref() else {
+        return Ok(());
+    };
+    let from: BareJid = Jid::new(from)
+        .map_err(|_| StreamCondition::InvalidFrom)?
+        .bare();
+    let account = line.identity.as_ref().map(|identity| identity.account());
+    if account
+        .or(line.claimed.as_ref())
+        .is_some_and(|known| *known != from)
+    {
+        return Err(StreamCondition::InvalidFrom.into());
+    }
+    line.claimed = Some(from);
+    Ok(())
+}
+
+fn is_version_1(version: Option<&str>) -> bool {
+    let Some((major, minor)) = version.and_then(|version| version.split_once('.')) else {
+        return false;
+    };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits(major) && digits(minor) && major.trim_start_matches('0') == "1"
+}
+
+fn login_features(line: &Line) -> Vec<Element> {
+    let settings = &line.settings;
+    let mut features = Vec::new();
+    if line.starttls {
+        let mut starttls = Element::new(names::TLS, "starttls");
+        if settings.tls_required {
+            starttls.push(Element::new(names::TLS, "required"));
+        }
+        features.push(starttls);
+    }
+    if settings.register && (line.tls.is_some() || !settings.tls_required) {
+        features.push(Element::new(names::REGISTER_FEATURE, "register"));
+    }
+    features.push(settings.limits_feature(&settings.limits_before));
+    features
+}
+
+fn bind_features(line: &Line) -> Vec<Element> {
+    let settings = &line.settings;
+    let optional = Element::new(names::SESSION, "optional");
+    let mut features = vec![
+        Element::new(names::BIND, "bind"),
+        // RFC 3921 clients open a session; RFC 6121 made that a formality.
+        Element::new(names::SESSION, "session").with_child(optional),
+        settings.limits_feature(&settings.limits_after),
+    ];
+    features.extend(settings.features.iter().cloned());
+    features
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_version_1_is_spoken() {
+        for version in ["1.0", "1.1", "1.23", "01.0"] {
+            assert!(is_version_1(Some(version)), "{version}");
+        }
+        for version in ["", "1", "0.9", "2.0", "11.0", "1.", ".0", "1.x", "-1.0"] {
+            assert!(!is_version_1(Some(version)), "{version}");
+        }
+        assert!(!is_version_1(None));
+    }
+}

@@ -1,0 +1,17 @@
+//! The conversations: XMPP streams as machines that are fed with bytes and time. They open no
+//! sockets and read no clocks; whoever holds one moves the bytes and answers its questions.
+
+pub mod c2s;
+pub mod client;
+mod framing;
+pub mod limits;
+mod names;
+pub mod sasl;
+mod seed;
+mod tls;
+
+pub use c2s::{Answer, C2s, C2sSettings, CloseReason, Event, TransportFacts};
+pub use limits::Deadlines;
+pub use sasl::scram::{ScramCredentials, ScramHash, ScramKeys};
+pub use sasl::{Identity, Mechanism, SaslCondition};
+pub use tls::{ClientCertificate, TlsFacts};
