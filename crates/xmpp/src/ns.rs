@@ -1,0 +1,89 @@
+//! Namespaces, each under one name.
+
+macro_rules! namespaces {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => { $($(#[$doc])* pub const $name: &str = $text;)* };
+}
+
+namespaces! {
+    /// `xml:lang` and `xml:space`.
+    XML = "http://www.w3.org/XML/1998/namespace";
+    /// Namespace declarations.
+    XMLNS = "http://www.w3.org/2000/xmlns/";
+    /// Content of client streams (RFC 6120 §4.8.2).
+    CLIENT = "jabber:client";
+    /// Content of streams between servers.
+    SERVER = "jabber:server";
+    /// Content of component streams (XEP-0114).
+    COMPONENT = "jabber:component:accept";
+    /// The stream itself.
+    STREAM = "http://etherx.jabber.org/streams";
+    /// Conditions of stream errors.
+    STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams";
+    /// Conditions of stanza errors.
+    STANZA_ERRORS = "urn:ietf:params:xml:ns:xmpp-stanzas";
+    /// STARTTLS.
+    TLS = "urn:ietf:params:xml:ns:xmpp-tls";
+    /// SASL.
+    SASL = "urn:ietf:params:xml:ns:xmpp-sasl";
+    /// Channel bindings (XEP-0440).
+    SASL_CB = "urn:xmpp:sasl-cb:0";
+    /// Resource binding.
+    BIND = "urn:ietf:params:xml:ns:xmpp-bind";
+    /// Sessions (RFC 3921).
+    SESSION = "urn:ietf:params:xml:ns:xmpp-session";
+    /// Stream limits (XEP-0478).
+    STREAM_LIMITS = "urn:xmpp:stream-limits:0";
+    /// Rosters.
+    ROSTER = "jabber:iq:roster";
+    /// Roster versioning.
+    ROSTER_VER = "urn:xmpp:features:rosterver";
+    /// Subscription pre-approval.
+    PRE_APPROVAL = "urn:xmpp:features:pre-approval";
+    /// Data forms (XEP-0004).
+    FORMS = "jabber:x:data";
+    /// Last activity (XEP-0012).
+    LAST = "jabber:iq:last";
+    /// disco#info (XEP-0030).
+    DISCO_INFO = "http://jabber.org/protocol/disco#info";
+    /// disco#items (XEP-0030).
+    DISCO_ITEMS = "http://jabber.org/protocol/disco#items";
+    /// Private XML (XEP-0049).
+    PRIVATE = "jabber:iq:private";
+    /// Ad-hoc commands (XEP-0050).
+    COMMANDS = "http://jabber.org/protocol/commands";
+    /// vCards (XEP-0054).
+    VCARD = "vcard-temp";
+    /// Result set management (XEP-0059).
+    RSM = "http://jabber.org/protocol/rsm";
+    /// Registration (XEP-0077).
+    REGISTER = "jabber:iq:register";
+    /// Registration as a stream feature (XEP-0077 §8).
+    REGISTER_FEATURE = "http://jabber.org/features/iq-register";
+    /// Chat states (XEP-0085).
+    CHAT_STATES = "http://jabber.org/protocol/chatstates";
+    /// Version (XEP-0092).
+    VERSION = "jabber:iq:version";
+    /// Capabilities (XEP-0115).
+    CAPS = "http://jabber.org/protocol/caps";
+    /// Service administration (XEP-0133).
+    ADMIN = "http://jabber.org/protocol/admin";
+    /// Contact addresses (XEP-0157).
+    SERVERINFO = "http://jabber.org/network/serverinfo";
+    /// Blocking (XEP-0191).
+    BLOCKING = "urn:xmpp:blocking";
+    /// Errors of blocking.
+    BLOCKING_ERRORS = "urn:xmpp:blocking:errors";
+    /// Ping (XEP-0199).
+    PING = "urn:xmpp:ping";
+    /// Time (XEP-0202).
+    TIME = "urn:xmpp:time";
+    /// Delayed delivery (XEP-0203).
+    DELAY = "urn:xmpp:delay";
+    /// Message processing hints (XEP-0334).
+    HINTS = "urn:xmpp:hints";
+}
+
+/// Whether a namespace is the content of a kind of stream: the same stanzas, whatever it says (RFC 6120 §4.8.2).
+pub fn is_content(namespace: &str) -> bool {
+    matches!(namespace, CLIENT | SERVER | COMPONENT)
+}

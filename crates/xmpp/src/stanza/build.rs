@@ -1,0 +1,70 @@
+//! Making stanzas, and copies that differ.
+
+use std::sync::Arc;
+
+use super::payload::Payload;
+use super::{Kind, Stanza, Type};
+use crate::jid::Jid;
+use crate::xml::Element;
+
+impl Stanza {
+    pub(super) fn empty(kind: Kind, type_: Type) -> Self {
+        Stanza {
+            kind,
+            type_,
+            to: None,
+            from: None,
+            id: None,
+            lang: None,
+            extra: None,
+            payload: Payload::default(),
+        }
+    }
+
+    /// An empty message.
+    pub fn message(type_: Type) -> Self {
+        Stanza::empty(Kind::Message, type_)
+    }
+
+    /// An empty presence.
+    pub fn presence(type_: Type) -> Self {
+        Stanza::empty(Kind::Presence, type_)
+    }
+
+    /// An empty iq.
+    pub fn iq(type_: Type, id: &str) -> Self {
+        Stanza::empty(Kind::Iq, type_).with_id(id)
+    }
+
+    /// To this address.
+    pub fn with_to(mut self, to: impl Into<Jid>) -> Self {
+        self.to = Some(to.into());
+        self
+    }
+
+    /// From this address.
+    pub fn with_from(mut self, from: impl Into<Jid>) -> Self {
+        self.from = Some(from.into());
+        self
+    }
+
+    /// With this id.
+    pub fn with_id(mut self, id: impl AsRef<str>) -> Self {
+        self.id = Some(Arc::from(id.as_ref()));
+        self
+    }
+
+    /// With a child at the end. An element of `jabber:client` becomes one of the stanza's own namespace.
+    pub fn with_child(mut self, child: &Element) -> Self {
+        self.payload = self.payload.with(child);
+        self
+    }
+
+    /// Without any direct child of this name.
+    pub fn without(mut self, namespace: &str, name: &str) -> Self {
+        if self.has(namespace, name) {
+            self.payload = self.payload.without(namespace, name);
+        }
+        self
+    }
+}

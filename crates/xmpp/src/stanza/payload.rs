@@ -1,0 +1,124 @@
+//! What is inside a stanza: one text, shared by all copies, with an index of its direct children.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::ns;
+use crate::xml::{self, Element, Limits};
+
+/// The text between a stanza's tags.
+#[derive(Clone, Default)]
+pub(super) struct Payload(Option<Arc<Inside>>);
+
+struct Inside {
+    text: Box<str>,
+    children: SmallVec<[Child; 4]>,
+}
+
+/// A direct child, as spans of the text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Child {
+    pub(super) whole: (u32, u32),
+    pub(super) name: (u32, u32),
+    /// Its namespace, where it declares one itself; else it is the content's.
+    pub(super) namespace: Option<(u32, u32)>,
+}
+
+impl Payload {
+    pub(super) fn new(text: &str, children: SmallVec<[Child; 4]>) -> Self {
+        if text.is_empty() { Payload(None) } else { Payload(Some(Arc::new(Inside { text: text.into(), children }))) }
+    }
+
+    /// The text itself.
+    pub(super) fn text(&self) -> &str {
+        self.0.as_ref().map_or("", |inside| &inside.text)
+    }
+
+    fn index(&self) -> &[Child] {
+        self.0.as_ref().map_or(&[], |inside| &inside.children)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.index().len()
+    }
+
+    pub(super) fn children(&self) -> impl Iterator<Item = (&str, &str)> {
+        let text = self.text();
+        self.index().iter().map(move |child| {
+            let namespace = child.namespace.map_or(ns::CLIENT, |span| part(text, span));
+            (namespace, part(text, child.name))
+        })
+    }
+
+    /// A child as a tree.
+    pub(super) fn element(&self, at: usize) -> Option<Element> {
+        let child = self.index().get(at)?;
+        let mut whole = format!("<x xmlns='{}'>", ns::CLIENT).into_bytes();
+        whole.extend_from_slice(part(self.text(), child.whole).as_bytes());
+        whole.extend_from_slice(b"</x>");
+        xml::parse(&whole, Limits::CHECKED).ok()?.into_first_child()
+    }
+
+    /// With a child at the end.
+    pub(super) fn with(&self, child: &Element) -> Payload {
+        let mut out = Vec::with_capacity(self.text().len() + 128);
+        out.extend_from_slice(self.text().as_bytes());
+        let from = out.len() as u32;
+        child.write(ns::CLIENT, &mut out);
+        let Ok(text) = String::from_utf8(out) else { return self.clone() };
+        let mut children: SmallVec<[Child; 4]> = self.index().into();
+        let name = (from + 1, from + 1 + child.name().len() as u32);
+        // `<name xmlns='…'`: written by Element, right behind the name; no namespace we know needs escaping.
+        let namespace = (child.ns() != ns::CLIENT).then(|| {
+            let begins = name.1 + " xmlns='".len() as u32;
+            let length = text[begins as usize..].find('\'').unwrap_or(0) as u32;
+            (begins, begins + length)
+        });
+        children.push(Child { whole: (from, text.len() as u32), name, namespace });
+        Payload::new(&text, children)
+    }
+
+    /// Without any child of this name.
+    pub(super) fn without(&self, namespace: &str, name: &str) -> Payload {
+        let mut text = String::with_capacity(self.text().len());
+        let mut children = SmallVec::new();
+        let mut copied = 0;
+        for (child, found) in self.index().iter().zip(self.children()) {
+            let (from, to) = (child.whole.0 as usize, child.whole.1 as usize);
+            if found == (namespace, name) {
+                text.push_str(&self.text()[copied..from]);
+                copied = to;
+            } else {
+                // Everything before this child that was cut out moves it towards the beginning.
+                let cut = (copied - text.len()) as u32;
+                let moved = |span: (u32, u32)| (span.0 - cut, span.1 - cut);
+                children.push(Child {
+                    whole: moved(child.whole),
+                    name: moved(child.name),
+                    namespace: child.namespace.map(moved),
+                });
+            }
+        }
+        text.push_str(&self.text()[copied..]);
+        Payload::new(&text, children)
+    }
+}
+
+fn part(text: &str, span: (u32, u32)) -> &str {
+    &text[span.0 as usize..span.1 as usize]
+}
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl Eq for Payload {}
+
+impl std::fmt::Debug for Payload {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.text())
+    }
+}

@@ -1,0 +1,46 @@
+//! Which characters XML allows, and where (XML §2.2, §2.3).
+
+/// Whether all of it is UTF-8 made of legal characters.
+pub fn is_legal_text(bytes: &[u8]) -> bool {
+    let Ok(text) = simdutf8::basic::from_utf8(bytes) else { return false };
+    let controls = bytes.iter().any(|byte| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r'));
+    !controls && !has_noncharacters(text.as_bytes())
+}
+
+/// U+FFFE and U+FFFF, the only legal code points in UTF-8 that XML refuses besides controls.
+fn has_noncharacters(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(0xEF, bytes)
+        .any(|at| matches!(bytes.get(at + 1..at + 3), Some([0xBF, 0xBE | 0xBF])))
+}
+
+/// Whether a character reference may name this code point.
+pub fn is_legal(code: u32) -> bool {
+    matches!(code, 0x9 | 0xA | 0xD | 0x20..=0xD7FF | 0xE000..=0xFFFD | 0x1_0000..=0x10_FFFF)
+}
+
+/// Whether it is a name without a colon (Namespaces in XML §3, NCName).
+pub fn is_ncname(bytes: &[u8]) -> bool {
+    if bytes.is_ascii() {
+        return bytes.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
+            && bytes
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let mut characters = text.chars();
+    characters.next().is_some_and(starts_name) && characters.all(continues_name)
+}
+
+fn starts_name(character: char) -> bool {
+    matches!(character,
+        'A'..='Z' | '_' | 'a'..='z' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}'
+        | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}' | '\u{2070}'..='\u{218F}'
+        | '\u{2C00}'..='\u{2FEF}' | '\u{3001}'..='\u{D7FF}' | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}'
+        | '\u{10000}'..='\u{EFFFF}')
+}
+
+fn continues_name(character: char) -> bool {
+    starts_name(character)
+        || matches!(character,
+            '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
+}
