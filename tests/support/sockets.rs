@@ -153,7 +153,6 @@ impl<H: House> Stage for Sockets<H> {
     }
 
     fn restart(&mut self) -> Result<(), String> {
-        self.wires.iter_mut().for_each(|wire| *wire = None);
         self.addresses = Some(self.house.restart()?);
         Ok(())
     }

@@ -169,7 +169,8 @@ impl<'a> Player<'a> {
                 client.authenticate(self.stage, attempt, &password)
             }
             Act::Restart => {
-                self.clients.clear();
+                // Their last words can still be heard; nothing can be asked through them.
+                self.clients.values_mut().for_each(|client| client.jid = None);
                 self.stage.restart()
             }
             Act::Pass(time) => self.stage.pass(*time),
