@@ -142,7 +142,9 @@ impl<'a> Player<'a> {
             Act::MayHear { who, what } => {
                 self.fence()?;
                 let client = self.clients.get_mut(who).ok_or_else(|| absent(who))?;
-                let Some(Item::Element(node)) = client.unread.front() else { return Ok(()) };
+                let Some(Item::Element(node)) = client.unread.front() else {
+                    return Ok(());
+                };
                 if template::matches(what, node, &mut self.words) {
                     client.unread.pop_front();
                 }
@@ -170,7 +172,9 @@ impl<'a> Player<'a> {
             }
             Act::Restart => {
                 // Their last words can still be heard; nothing can be asked through them.
-                self.clients.values_mut().for_each(|client| client.jid = None);
+                self.clients
+                    .values_mut()
+                    .for_each(|client| client.jid = None);
                 self.stage.restart()
             }
             Act::Pass(time) => self.stage.pass(*time),

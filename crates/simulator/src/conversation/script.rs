@@ -39,7 +39,9 @@ impl Overlooked {
             Overlooked::Receipts => {
                 node.name == "presence"
                     && node.attribute("type") == Some("unavailable")
-                    && node.attribute("from").is_some_and(|from| !from.contains('/'))
+                    && node
+                        .attribute("from")
+                        .is_some_and(|from| !from.contains('/'))
                     && node.content.is_empty()
             }
         }

@@ -1,0 +1,248 @@
+//! A house with our server in it: a fresh directory, a configuration, accounts made by its own command, and a start.
+
+use crate::support::authority::Authority;
+use crate::support::postgres::Postgres;
+use crate::support::sockets::{Addresses, House, Identity};
+use simulator::conversation::{Refused, Scene, Setting};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_waxwing");
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The house.
+pub struct Waxwing {
+    postgres: Option<Arc<Postgres>>,
+    authority: Option<Authority>,
+    running: Option<Running>,
+}
+
+struct Running {
+    dir: tempfile::TempDir,
+    addresses: Addresses,
+    child: Option<Child>,
+}
+
+impl Waxwing {
+    /// A house without a server yet; its servers store with SQLite, or in this PostgreSQL.
+    pub fn new(postgres: Option<Arc<Postgres>>) -> Self {
+        Waxwing {
+            postgres,
+            authority: None,
+            running: None,
+        }
+    }
+
+    /// The end of what the server logged, for people who look for what went wrong.
+    pub fn last_words(&self) -> String {
+        let log = self
+            .running
+            .as_ref()
+            .map(|running| std::fs::read_to_string(running.log()).unwrap_or_default());
+        let log = log.unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+
+    fn prepare(&mut self, scene: &Scene) -> Result<Running, String> {
+        let dir = tempfile::Builder::new()
+            .prefix("waxwing")
+            .tempdir()
+            .map_err(|error| error.to_string())?;
+        let addresses = Addresses {
+            plain: free()?,
+            tls: Some(free()?),
+        };
+        let mut text = format!(
+            "domains = [\"one.test\", \"two.test\"]\ndata_dir = \"{0}/data\"\n\
+             [listen]\nc2s = [\"{1}\"]\nc2s_tls = [\"{2}\"]\n[log]\nlevel = \"info\"\n[sasl]\niterations = 4096\n",
+            dir.path().display(),
+            addresses.plain,
+            addresses.tls.unwrap_or(addresses.plain)
+        );
+        let has = |setting: &Setting| scene.settings.contains(setting);
+        let _ = writeln!(text, "anonymous = {}", has(&Setting::Anonymous));
+        let _ = writeln!(
+            text,
+            "[registration]\nopen = {}",
+            has(&Setting::RegistrationOpen)
+        );
+        let _ = writeln!(
+            text,
+            "[tls]\nrequired = {}",
+            !has(&Setting::PlaintextAllowed)
+        );
+        if has(&Setting::ClientCertificates) {
+            let authority = Authority::new().map_err(|error| error.to_string())?;
+            let file = dir.path().join("clients.pem");
+            std::fs::write(&file, &authority.pem).map_err(|error| error.to_string())?;
+            let _ = writeln!(text, "client_ca = \"{}\"", file.display());
+            self.authority = Some(authority);
+        }
+        if let Some(postgres) = &self.postgres {
+            let _ = writeln!(text, "[store]\nurl = \"{}\"", postgres.database()?);
+        }
+        text.push_str(&tables(&scene.settings));
+        std::fs::write(dir.path().join("waxwing.toml"), text).map_err(|error| error.to_string())?;
+        Ok(Running {
+            dir,
+            addresses,
+            child: None,
+        })
+    }
+}
+
+/// The tables that take several settings.
+fn tables(settings: &[Setting]) -> String {
+    let (mut admins, mut contacts) = (Vec::new(), String::new());
+    // Many connections come from one address here, and quickly.
+    let mut limits = "connections_per_second = 0\n".to_owned();
+    for setting in settings {
+        match setting {
+            Setting::Admin(jid) => admins.push(format!("\"{jid}\"")),
+            Setting::Limit(name, value) => drop(writeln!(limits, "{name} = {value}")),
+            Setting::Contact(kind, address) => drop(writeln!(contacts, "{kind} = [\"{address}\"]")),
+            _ => {}
+        }
+    }
+    format!(
+        "[admin]\naccounts = [{}]\n[contact]\n{contacts}[limits]\n{limits}",
+        admins.join(", ")
+    )
+}
+
+impl House for Waxwing {
+    fn set(&mut self, scene: &Scene) -> Result<Addresses, Refused> {
+        self.running = None;
+        let mut running = self.prepare(scene).map_err(Refused::Failed)?;
+        for (account, password) in &scene.accounts {
+            running.add(account, password).map_err(Refused::Failed)?;
+        }
+        running.start().map_err(Refused::Failed)?;
+        let addresses = running.addresses;
+        self.running = Some(running);
+        Ok(addresses)
+    }
+
+    fn restart(&mut self) -> Result<Addresses, String> {
+        let running = self.running.as_mut().ok_or("no server runs")?;
+        running.stop()?;
+        running.start()?;
+        Ok(running.addresses)
+    }
+
+    fn identity(&self, account: &str) -> Option<Identity> {
+        self.authority.as_ref()?.identity(account)
+    }
+}
+
+impl Running {
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(words)
+            .arg("--config")
+            .arg(self.dir.path().join("waxwing.toml"))
+            .current_dir(self.dir.path());
+        command
+    }
+
+    fn add(&self, account: &str, password: &str) -> Result<(), String> {
+        let mut child = self
+            .command(&["user", "add", account])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        if let Some(mut input) = child.stdin.take() {
+            let _ = writeln!(input, "{password}");
+        }
+        let ended = child
+            .wait_with_output()
+            .map_err(|error| error.to_string())?;
+        if ended.status.success() {
+            Ok(())
+        } else {
+            Err(format!(
+                "{account} was not added: {}",
+                String::from_utf8_lossy(&ended.stderr)
+            ))
+        }
+    }
+
+    fn start(&mut self) -> Result<(), String> {
+        let open = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log());
+        let log = open.map_err(|error| error.to_string())?;
+        let copy = log.try_clone().map_err(|error| error.to_string())?;
+        let mut command = self.command(&["start"]);
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(copy)
+            .spawn();
+        self.child = Some(child.map_err(|error| error.to_string())?);
+        let begun = Instant::now();
+        while TcpStream::connect(self.addresses.tls.unwrap_or(self.addresses.plain)).is_err()
+            || TcpStream::connect(self.addresses.plain).is_err()
+        {
+            let gone = self
+                .child
+                .as_mut()
+                .is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))));
+            if gone || begun.elapsed() > PATIENCE {
+                let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+                return Err(format!("the server does not listen:\n{log}"));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// SIGTERM, and what follows from it.
+    fn stop(&mut self) -> Result<(), String> {
+        let Some(mut child) = self.child.take() else {
+            return Ok(());
+        };
+        let asked = Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .status();
+        asked.map_err(|error| error.to_string())?;
+        let begun = Instant::now();
+        while matches!(child.try_wait(), Ok(None)) {
+            if begun.elapsed() > PATIENCE {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err("the server did not end within 20 s of SIGTERM".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn free() -> Result<SocketAddr, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+    listener.local_addr().map_err(|error| error.to_string())
+}
