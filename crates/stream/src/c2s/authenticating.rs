@@ -5,9 +5,8 @@ use xmpp::jid::BareJid;
 use xmpp::xml::Element;
 use xmpp::xml::Top;
 
-use super::line::{Line, is_stanza};
+use super::line::{Line, Reframe, is_stanza};
 use super::opening::Opening;
-use super::securing::Securing;
 use super::{Answer, Event, State};
 use crate::limits::LOGIN_FAILURES_MAX;
 use crate::names;
@@ -79,15 +78,13 @@ impl Authenticating {
         )
     }
 
-    /// One element; `behind` bytes came with it.
     pub fn element(
         mut self: Box<Self>,
         top: &Top<'_>,
-        behind: usize,
         line: &mut Line,
     ) -> Result<State, StreamError> {
         let outcome = match (top.ns(), top.name()) {
-            (names::TLS, "starttls") => return start_tls(behind, line),
+            (names::TLS, "starttls") => return self.start_tls(line),
             (names::SASL, "auth") => {
                 // RFC 6120 §6.4.2: a new <auth/> discards the exchange that was running.
                 self.exchange = Exchange::Idle;
@@ -160,6 +157,18 @@ impl Authenticating {
                 Ok(State::Authenticating(self))
             }
         }
+    }
+
+    fn start_tls(mut self: Box<Self>, line: &mut Line) -> Result<State, StreamError> {
+        if !line.starttls {
+            // RFC 6120 §5.4.2.2
+            line.write_element(&Element::new(names::TLS, "failure"));
+            line.write_close();
+            return Err(StreamCondition::PolicyViolation.into());
+        }
+        self.exchange = Exchange::Idle;
+        line.reframe = Some(Reframe::Secure);
+        Ok(State::Authenticating(self))
     }
 
     fn begin(&self, auth: &Element, line: &mut Line) -> Result<Outcome, SaslCondition> {
@@ -325,23 +334,6 @@ impl Authenticating {
         self.exchange = Exchange::AskedRegistration;
         Ok(State::Authenticating(self))
     }
-}
-
-fn start_tls(behind: usize, line: &mut Line) -> Result<State, StreamError> {
-    if !line.starttls {
-        // RFC 6120 §5.4.2.2
-        line.write_element(&Element::new(names::TLS, "failure"));
-        line.write_close();
-        let error = StreamCondition::PolicyViolation.into();
-        return Err(error);
-    }
-    if behind > 0 {
-        // What follows in the clear could be somebody else's: CVE-2011-0411.
-        return Err(StreamCondition::PolicyViolation.into());
-    }
-    line.write_element(&Element::new(names::TLS, "proceed"));
-    line.ask(Event::StartTls);
-    Ok(State::Securing(Securing))
 }
 
 fn succeed(

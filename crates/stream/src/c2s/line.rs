@@ -23,6 +23,8 @@ use crate::tls::TlsFacts;
 pub(super) enum Reframe {
     /// A new stream begins on the same channel.
     Restart,
+    /// The channel becomes secure, if nothing was said behind the request (RFC 6120 §5.3.3).
+    Secure,
     /// A new stream begins on a new channel: what was read before counts for nothing.
     Fresh,
     /// The client is trusted with larger stanzas.

@@ -213,8 +213,8 @@ impl C2s {
             other => Ok(other),
         };
         self.enter(next);
-        self.reframe();
-        if !self.held.is_empty() && self.wants_input() {
+        self.reframe(self.held.len());
+        if self.wants_input() {
             let held = mem::take(&mut self.held);
             let read = self.read(&held);
             self.held.extend_from_slice(&held[read..]);
@@ -315,7 +315,7 @@ impl C2s {
     /// Feeds frames to the states until input ends or an answer is needed; returns what was read.
     fn read(&mut self, bytes: &[u8]) -> usize {
         let mut read = 0;
-        while read < bytes.len() && self.wants_input() {
+        while self.wants_input() {
             let mut input = &bytes[read..];
             let left = input.len();
             let frame = self.framing.next(&mut input);
@@ -328,36 +328,36 @@ impl C2s {
                 self.fail(StreamCondition::PolicyViolation.into());
                 break;
             }
-            let state = mem::replace(&mut self.state, State::Closed);
-            let next = match frame {
-                Ok(None) if taken == 0 => {
-                    self.state = state;
-                    break;
-                }
-                Ok(None) => Ok(state),
-                Ok(Some(frame)) => state.frame(frame, bytes.len() - read, &mut self.line),
+            let frame = match frame {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
                 Err(error) => {
-                    self.state = state;
                     self.fail(error.condition().into());
                     break;
                 }
             };
+            let state = mem::replace(&mut self.state, State::Closed);
+            let next = state.frame(frame, &mut self.line);
             self.enter(next);
-            self.reframe();
+            self.reframe(bytes.len() - read);
         }
         read
     }
 
-    fn reframe(&mut self) {
+    /// Does what a state wished of the reader; `behind` bytes are still to be read.
+    fn reframe(&mut self, behind: usize) {
         match self.line.reframe.take() {
             None => {}
             Some(Reframe::Restart) => self.framing.restart(),
+            // What follows in the clear could be somebody else's: CVE-2011-0411.
+            Some(Reframe::Secure) if behind + self.framing.pending_bytes() > 0 => {
+                self.fail(StreamCondition::PolicyViolation.into());
+            }
+            Some(Reframe::Secure) => self.state = State::Securing(Securing::begin(&mut self.line)),
             Some(Reframe::Fresh) => {
                 self.framing = Framing::tcp(self.line.settings.limits_before);
             }
-            Some(Reframe::Raise) => {
-                self.framing.set_limits(self.line.settings.limits_after);
-            }
+            Some(Reframe::Raise) => self.framing.set_limits(self.line.settings.limits_after),
         }
     }
 
@@ -401,8 +401,7 @@ impl C2s {
 }
 
 impl State {
-    /// One frame; `behind` bytes came with it.
-    fn frame(self, frame: Frame<'_>, behind: usize, line: &mut Line) -> Result<State, StreamError> {
+    fn frame(self, frame: Frame<'_>, line: &mut Line) -> Result<State, StreamError> {
         match frame {
             Frame::Open(header) => match self {
                 State::Opening(opening) => opening.open(&header, line),
@@ -411,14 +410,14 @@ impl State {
             Frame::Element(top) if line::is_stream_error(&top) => {
                 Ok(line.peer_failed(&top.element()))
             }
-            Frame::Element(top) => self.element(&top, behind, line),
+            Frame::Element(top) => self.element(&top, line),
             Frame::Close => Ok(self.peer_closed(line)),
         }
     }
 
-    fn element(self, top: &Top<'_>, behind: usize, line: &mut Line) -> Result<State, StreamError> {
+    fn element(self, top: &Top<'_>, line: &mut Line) -> Result<State, StreamError> {
         match self {
-            State::Authenticating(authenticating) => authenticating.element(top, behind, line),
+            State::Authenticating(authenticating) => authenticating.element(top, line),
             State::Binding(binding) => binding.element(top, line),
             State::Bound(bound) => bound.element(top, line).map(State::Bound),
             State::Closing(closing) => closing.element(top, line).map(State::Closing),

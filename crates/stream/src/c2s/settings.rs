@@ -22,7 +22,7 @@ pub struct C2sSettings {
     /// SCRAM hashes on offer, in order of preference. Each is offered with `-PLUS` too where the
     /// channel can be bound.
     pub scram: Vec<ScramHash>,
-    /// Offer PLAIN (inside TLS only).
+    /// Offer PLAIN (inside TLS only). Off: whoever knows the password can do SCRAM (RFC 6120 §13.8.3).
     pub plain: bool,
     /// Offer EXTERNAL to clients that show a trusted certificate.
     pub external: bool,
@@ -61,7 +61,7 @@ impl C2sSettings {
             domains,
             tls_required: true,
             scram: ScramHash::ALL.to_vec(),
-            plain: true,
+            plain: false,
             external: true,
             anonymous: false,
             register: false,
@@ -145,6 +145,7 @@ mod tests {
     fn offers_what_the_channel_can_bear() {
         let mut settings = C2sSettings::new(vec!["one.test".into()], [0; 32]);
         settings.scram = vec![ScramHash::Sha256];
+        settings.plain = true;
         assert_eq!(names(&settings, None), "");
         let plain = TlsFacts::default();
         assert_eq!(names(&settings, Some(&plain)), "SCRAM-SHA-256 PLAIN");

@@ -2,6 +2,8 @@
 //! simulator, the conversations and the benchmarks talk to servers through it.
 
 mod login;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::mem;
@@ -200,7 +202,7 @@ impl Client {
     /// Takes bytes from the server.
     pub fn receive(&mut self, _now: Instant, bytes: &[u8]) {
         let mut read = 0;
-        while read < bytes.len() && self.wants_input() {
+        while self.wants_input() {
             let mut input = &bytes[read..];
             let left = input.len();
             let frame = self.framing.next(&mut input);
@@ -216,8 +218,7 @@ impl Client {
             match owned {
                 Some(received) => self.handle(received),
                 None if failed => self.protocol("the server's XML is broken"),
-                None if taken == 0 => break,
-                None => {}
+                None => break,
             }
         }
     }

@@ -10,6 +10,10 @@ use xmpp::xml::{Limits, ScanError, StreamHeader, Top};
 use tcp::Tcp;
 
 /// One unit of a stream.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack for one call"
+)]
 pub(crate) enum Frame<'a> {
     /// The peer opened a stream.
     Open(StreamHeader),
@@ -40,10 +44,18 @@ impl Framing {
         Framing::Tcp(Box::new(Tcp::new(limits)))
     }
 
-    /// The next frame, or none until more bytes come. Takes what it reads off `input`.
+    /// The next frame, or none until more bytes come. Takes what it reads off
+    /// `input`, which may be more than the frame: call it until it gives none.
     pub fn next<'a>(&'a mut self, input: &mut &'a [u8]) -> Result<Option<Frame<'a>>, ScanError> {
         match self {
             Framing::Tcp(tcp) => tcp.next(input),
+        }
+    }
+
+    /// Bytes taken off the input that belong to no frame yet.
+    pub fn pending_bytes(&self) -> usize {
+        match self {
+            Framing::Tcp(tcp) => tcp.pending_bytes(),
         }
     }
 

@@ -20,6 +20,10 @@ impl Tcp {
         }
     }
 
+    pub fn pending_bytes(&self) -> usize {
+        self.scanner.pending_bytes()
+    }
+
     pub fn set_limits(&mut self, limits: Limits) {
         self.scanner.set_limits(limits);
     }

@@ -97,8 +97,8 @@ fn xml_that_is_refused() {
     opening_fails(&format!("{open}<a>&lol;</a>"), RestrictedXml);
     opening_fails(&format!("{open}<a></b>"), NotWellFormed);
     opening_fails(&format!("{open}<a a='1' a='2'/>"), NotWellFormed);
-    opening_fails(&format!("{open}<a:b/>"), BadNamespacePrefix);
-    opening_fails("GET / HTTP/1.1\r\n\r\n", NotWellFormed);
+    opening_fails(&format!("{open}<a:b/>"), NotWellFormed);
+    opening_fails("GET / HTTP/1.1\r\n\r\n", BadFormat);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn the_domain_and_the_sender_are_fixed() {
     );
     assert!(answer.contains("from='one.test'"), "{answer}");
 
-    let from = |jid: &str| header("one.test").replace("version", &format!("from='{jid}' version"));
+    let from = |jid: &str| header("one.test").replace("xmlns='", &format!("from='{jid}' xmlns='"));
     let mut host = Host::secure();
     assert!(
         host.say(&from("user@one.test"))
@@ -183,6 +183,16 @@ fn starttls_is_guarded() {
             "{answer}"
         );
         assert!(!answer.contains("proceed"), "{answer}");
+        // However it is cut.
+        let mut host = clear();
+        host.say(&header("one.test"));
+        host.say(&starttls[..8]);
+        let answer = host.say(&format!("{}{behind}", &starttls[8..]));
+        assert_eq!(
+            host.failure(),
+            Some(StreamCondition::PolicyViolation),
+            "{answer}"
+        );
     }
     // Bytes in the clear during the handshake: the end, without a word.
     let mut host = clear();

@@ -1,5 +1,6 @@
 //! A server machine and what talks to it, in memory.
 
+mod cuts;
 mod errors;
 mod login;
 mod raw;
@@ -31,6 +32,7 @@ pub fn facts() -> TlsFacts {
 
 pub fn settings() -> C2sSettings {
     let mut settings = C2sSettings::new(vec!["one.test".into(), "two.test".into()], [3; 32]);
+    settings.plain = true;
     settings.scram_iterations = 4096;
     settings
 }
