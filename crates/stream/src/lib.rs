@@ -1,6 +1,8 @@
 //! The conversations: XMPP streams as machines that are fed with bytes and time. They open no
 //! sockets and read no clocks; whoever holds one moves the bytes and answers its questions.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod c2s;
 pub mod client;
 mod framing;

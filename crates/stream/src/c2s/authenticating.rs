@@ -360,8 +360,8 @@ fn succeed(
     Ok(State::Opening(Opening))
 }
 
-/// The account of a simple user name (RFC 6120 §6.3.7). It may act as itself only: an authorization
-/// identity may be given but must say the same (RFC 6120 §6.3.8).
+/// The account of a simple user name (RFC 6120 §6.3.7). It may act as itself only: an
+/// authorization identity may be given but must say the same (RFC 6120 §6.3.8).
 fn account(username: &str, authzid: Option<&str>, host: &str) -> Result<BareJid, SaslCondition> {
     let account = BareJid::from_parts(Some(username), host);
     let account = account.map_err(|_| SaslCondition::NotAuthorized)?;

@@ -1,4 +1,5 @@
-//! A stream begins: the client's header is judged, ours and our features answer it (RFC 6120 §4.7).
+//! A stream begins: the client's header is judged; ours and our features answer it
+//! (RFC 6120 §4.7).
 
 use xmpp::error::{StreamCondition, StreamError};
 use xmpp::jid::{BareJid, Jid};

@@ -22,7 +22,8 @@ pub struct C2sSettings {
     /// SCRAM hashes on offer, in order of preference. Each is offered with `-PLUS` too where the
     /// channel can be bound.
     pub scram: Vec<ScramHash>,
-    /// Offer PLAIN (inside TLS only). Off: whoever knows the password can do SCRAM (RFC 6120 §13.8.3).
+    /// Offer PLAIN (inside TLS only). Off by default: whoever knows the password can do SCRAM
+    /// (RFC 6120 §13.8.3).
     pub plain: bool,
     /// Offer EXTERNAL to clients that show a trusted certificate.
     pub external: bool,

@@ -31,9 +31,11 @@ pub(crate) struct Challenged {
 }
 
 impl Challenged {
-    /// Makes the challenge. `nonce` is the server's half; `binding` the channel-binding data that
-    /// belongs to the type the client named (empty without channel binding); `downgrade` the `h`
-    /// attribute of XEP-0474, if not empty. `decoy` stands in for an account without keys. Returns the server-first-message beside the waiting exchange.
+    /// Makes the challenge; returns the server-first-message beside the waiting exchange.
+    ///
+    /// `decoy` stands in for an account without keys; `nonce` is the server's half; `binding` the
+    /// channel-binding data of the type that the client named (empty without channel binding);
+    /// `downgrade` the `h` attribute of XEP-0474, if not empty.
     pub fn new(
         first: &ClientFirst,
         hash: ScramHash,
