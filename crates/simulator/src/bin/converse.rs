@@ -2,7 +2,7 @@
 //! `converse --server 127.0.0.1:5222 --domain localhost --user alice@localhost:password … conversations/blocking.txt`.
 
 use simulator::conversation::script::Overlooked;
-use simulator::conversation::{Outcome, Refused, Scene, Script, accounts, play};
+use simulator::conversation::{Outcome, Refused, Scene, Script, Setting, accounts, compare};
 use sockets::{Addresses, House, Sockets};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,6 +17,8 @@ const USAGE: &str = "converse --server ADDRESS [--tls ADDRESS] [--domain NAME [-
   --user          an account that exists there; conversations expect it to be empty
   --register      makes each conversation's accounts by in-band registration, and removes them first
   --overlook-receipts  passes over unavailable presence from bare addresses, as Prosody answers requests
+  --all           goes on after a difference
+  --with          a setting that this server has, as 'registration open'; conversations with others are passed over
   --skip-differing  passes over conversations that note '# differs: SERVER …'";
 
 #[derive(Default)]
@@ -27,6 +29,8 @@ struct Wanted {
     users: BTreeMap<String, String>,
     register: bool,
     overlook_receipts: bool,
+    all: bool,
+    has: Vec<String>,
     patience_s: Option<u64>,
     skip_differing: Option<String>,
     files: Vec<String>,
@@ -57,6 +61,10 @@ fn wanted(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String>
             wanted.overlook_receipts = true;
             continue;
         }
+        if argument == "--all" {
+            wanted.all = true;
+            continue;
+        }
         let value = arguments
             .next()
             .ok_or_else(|| format!("{argument} needs a value"))?;
@@ -73,6 +81,7 @@ fn wanted(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String>
             "--patience" => {
                 wanted.patience_s = Some(value.parse().map_err(|_| "seconds are a number")?)
             }
+            "--with" => wanted.has.push(value),
             "--skip-differing" => wanted.skip_differing = Some(value),
             "--user" => {
                 let (jid, password) = value.split_once(':').ok_or("--user NAME@DOMAIN:PASSWORD")?;
@@ -138,8 +147,9 @@ fn converse(wanted: &Wanted, file: &str) -> Result<Outcome, String> {
             .cloned()
             .unwrap_or_else(|| "secret".to_owned())
     };
+    let settings = settings(&wanted.has)?;
     if wanted.register {
-        let mut stage = Sockets::new(Elsewhere(addresses));
+        let mut stage = Sockets::new(Elsewhere(addresses, settings.clone()));
         simulator::conversation::Stage::set(&mut stage, &Scene::default())
             .map_err(|why| format!("{why:?}"))?;
         for jid in script.accounts() {
@@ -149,19 +159,42 @@ fn converse(wanted: &Wanted, file: &str) -> Result<Outcome, String> {
             accounts::create(&mut stage, &jid, "secret")?;
         }
     }
-    let mut stage = Sockets::new(Elsewhere(addresses));
+    let mut stage = Sockets::new(Elsewhere(addresses, settings.clone()));
     if let Some(patience_s) = wanted.patience_s {
         stage.patience = std::time::Duration::from_secs(patience_s);
     }
-    play(&script, &mut stage, &password).map_err(|failure| failure.to_string())
+    let most = if wanted.all { usize::MAX } else { 1 };
+    let played = compare(&script, &mut stage, &password, most);
+    played.map_err(|failures| {
+        failures
+            .iter()
+            .map(|failure| format!("\n  {failure}"))
+            .collect()
+    })
+}
+
+/// The settings that a server is said to have, read as a conversation names them.
+fn settings(has: &[String]) -> Result<Vec<Setting>, String> {
+    let lines: String = has
+        .iter()
+        .map(|setting| format!("with {setting}\n"))
+        .collect();
+    Ok(Script::read(&lines)?.settings)
 }
 
 /// Somebody else's server: it is as it is.
-struct Elsewhere(Addresses);
+struct Elsewhere(Addresses, Vec<Setting>);
 
 impl House for Elsewhere {
-    fn set(&mut self, _scene: &Scene) -> Result<Addresses, Refused> {
-        Ok(self.0)
+    fn set(&mut self, scene: &Scene) -> Result<Addresses, Refused> {
+        match scene
+            .settings
+            .iter()
+            .find(|setting| !self.1.contains(setting))
+        {
+            Some(setting) => Err(Refused::Unsupported(format!("it wants {setting:?}"))),
+            None => Ok(self.0),
+        }
     }
 
     fn restart(&mut self) -> Result<Addresses, String> {

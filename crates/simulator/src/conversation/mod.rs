@@ -11,7 +11,7 @@ pub mod stage;
 mod template;
 mod words;
 
-pub use player::{Failure, Outcome, play};
+pub use player::{Failure, Outcome, compare, play};
 pub use sasl::sha256;
 pub use script::Script;
 pub use stage::{Binding, Door, Received, Refused, Scene, Setting, Stage, Wire};

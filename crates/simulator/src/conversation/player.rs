@@ -49,16 +49,29 @@ pub fn play(
     stage: &mut dyn Stage,
     password: &dyn Fn(&str) -> String,
 ) -> Result<Outcome, Failure> {
+    compare(script, stage, password, 1).map_err(|mut failures| failures.remove(0))
+}
+
+/// As [`play`], and goes on after a line that did not go as written, to find out what else differs. What follows may
+/// be no more than its consequence.
+///
+/// # Errors
+/// The first `most` lines that did not go as written; at least one.
+pub fn compare(
+    script: &Script,
+    stage: &mut dyn Stage,
+    password: &dyn Fn(&str) -> String,
+    most: usize,
+) -> Result<Outcome, Vec<Failure>> {
     if let Some(only) = script.only.as_deref().filter(|only| *only != stage.name()) {
         return Ok(Outcome::PassedOver(format!("it is for the {only} only")));
     }
     let accounts = script
         .accounts()
         .into_iter()
-        .map(|jid| (jid.clone(), password(&jid)))
-        .collect();
+        .map(|jid| (jid.clone(), password(&jid)));
     let scene = Scene {
-        accounts,
+        accounts: accounts.collect(),
         settings: script.settings.clone(),
     };
     let beside = |why| Failure {
@@ -69,30 +82,37 @@ pub fn play(
     match stage.set(&scene) {
         Ok(()) => {}
         Err(Refused::Unsupported(why)) => return Ok(Outcome::PassedOver(why)),
-        Err(Refused::Failed(why)) => return Err(beside(why)),
+        Err(Refused::Failed(why)) => return Err(vec![beside(why)]),
     }
     let mut player = Player::new(script, stage, password);
+    let mut failures = Vec::new();
     for group in script.lines.chunk_by(|a, b| among(a) && among(b)) {
         let played = if among(&group[0]) {
             player.hear_group(group)
         } else {
             player.line(&group[0])
         };
-        played.map_err(|(number, why)| {
-            let line = script
-                .lines
+        if let Err((number, why)) = played {
+            let line = group
                 .iter()
                 .find(|line| line.number == number)
                 .unwrap_or(&group[0]);
-            Failure {
+            failures.push(Failure {
                 number: line.number,
                 line: line.text.clone(),
                 why,
-            }
-        })?;
+            });
+        }
+        if failures.len() >= most {
+            return Err(failures);
+        }
     }
-    player.end().map_err(beside)?;
-    Ok(Outcome::Played)
+    failures.extend(player.end().err().map(beside));
+    if failures.is_empty() {
+        Ok(Outcome::Played)
+    } else {
+        Err(failures)
+    }
 }
 
 fn among(line: &Line) -> bool {

@@ -180,7 +180,14 @@ impl Script {
     /// The bare addresses of all who take part, each once.
     pub fn accounts(&self) -> Vec<String> {
         let bare = |jid: &String| jid.split('/').next().unwrap_or(jid).to_owned();
-        let mut accounts: Vec<String> = self.people.values().map(bare).collect();
+        let logged_in = self.lines.iter().filter_map(|line| match &line.act {
+            Act::Connect {
+                raw: Raw::Authenticated(jid),
+                ..
+            } => Some(jid),
+            _ => None,
+        });
+        let mut accounts: Vec<String> = self.people.values().chain(logged_in).map(bare).collect();
         accounts.sort();
         accounts.dedup();
         accounts
