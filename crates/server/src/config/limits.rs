@@ -1,0 +1,107 @@
+//! The named limits of the configuration; each can be raised (or lowered) under `[limits]`.
+
+use serde::Deserialize;
+
+/// Every limit has a name and a number. Explanations are in the table of keys.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)] // The one explanation of each stands in config/keys.rs.
+pub struct Limits {
+    pub stanza_bytes: usize,
+    pub stanza_tag_bytes: usize,
+    pub stanza_depth: usize,
+    pub stanza_elements: usize,
+    pub stanza_attributes: usize,
+    pub stanza_namespaces: usize,
+    pub login_bytes: usize,
+    pub login_element_bytes: usize,
+    pub login_elements: u32,
+    pub tls_seconds: u64,
+    pub login_seconds: u64,
+    pub bind_seconds: u64,
+    pub idle_ping_seconds: u64,
+    pub ping_answer_seconds: u64,
+    pub connections_per_address: usize,
+    pub connections_per_second: u32,
+    pub connections_burst: u32,
+    pub half_open_connections: usize,
+    pub inbound_bytes_per_second: usize,
+    pub inbound_burst_bytes: usize,
+    pub outbound_bytes: usize,
+    pub sessions_per_account: usize,
+    pub roster_items: usize,
+    pub blocklist_items: usize,
+    pub offline_messages: usize,
+    pub offline_bytes: usize,
+    pub vcard_bytes: usize,
+    pub private_bytes: usize,
+    pub directed_presence: usize,
+    pub pending_subscriptions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let account = step::domain::Limits::default();
+        Limits {
+            stanza_bytes: 256 * 1024,
+            stanza_tag_bytes: 64 * 1024,
+            stanza_depth: 64,
+            stanza_elements: 10_000,
+            stanza_attributes: 64,
+            stanza_namespaces: 128,
+            login_bytes: 64 * 1024,
+            login_element_bytes: 16 * 1024,
+            login_elements: 64,
+            tls_seconds: 15,
+            login_seconds: 30,
+            bind_seconds: 60,
+            idle_ping_seconds: 300,
+            ping_answer_seconds: 60,
+            connections_per_address: 100,
+            connections_per_second: 10,
+            connections_burst: 50,
+            half_open_connections: 5_000,
+            inbound_bytes_per_second: 64 * 1024,
+            inbound_burst_bytes: 1024 * 1024,
+            outbound_bytes: 1024 * 1024,
+            sessions_per_account: account.sessions_per_account,
+            roster_items: account.roster_items,
+            blocklist_items: account.blocklist_items,
+            offline_messages: account.offline_messages,
+            offline_bytes: account.offline_bytes,
+            vcard_bytes: account.vcard_bytes,
+            private_bytes: account.private_bytes,
+            directed_presence: account.directed_presence,
+            pending_subscriptions: account.pending_subscriptions,
+        }
+    }
+}
+
+impl Limits {
+    /// What an account may hold, for features.
+    pub fn account(&self) -> step::domain::Limits {
+        step::domain::Limits {
+            sessions_per_account: self.sessions_per_account,
+            roster_items: self.roster_items,
+            blocklist_items: self.blocklist_items,
+            offline_messages: self.offline_messages,
+            offline_bytes: self.offline_bytes,
+            vcard_bytes: self.vcard_bytes,
+            private_bytes: self.private_bytes,
+            directed_presence: self.directed_presence,
+            pending_subscriptions: self.pending_subscriptions,
+        }
+    }
+
+    /// Limits of one stanza of a client that is logged in.
+    pub fn stanza(&self) -> xmpp::xml::Limits {
+        xmpp::xml::Limits {
+            stanza_bytes: self.stanza_bytes,
+            tag_bytes: self.stanza_tag_bytes,
+            depth: self.stanza_depth,
+            attributes: self.stanza_attributes,
+            elements: self.stanza_elements,
+            namespaces: self.stanza_namespaces,
+        }
+    }
+}
