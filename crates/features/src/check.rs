@@ -171,7 +171,9 @@ pub fn shown(reply: Result<Reply, Stop>) -> String {
 
 /// The error in an answer.
 pub fn error(stanza: &Stanza) -> Option<StanzaError> {
-    Some(StanzaError::from_element(&stanza.element(xmpp::ns::CLIENT, "error")?))
+    Some(StanzaError::from_element(
+        &stanza.element(xmpp::ns::CLIENT, "error")?,
+    ))
 }
 
 /// What was routed, in order.
