@@ -1,0 +1,320 @@
+//! TLS: which certificate is shown to whom, and what the stream needs to know of a handshake.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+mod client;
+mod made;
+mod names;
+
+pub use made::self_signed;
+pub use names::names;
+
+use client::Authorities;
+use stream::TlsFacts;
+
+/// The label of RFC 9266 §2.
+const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
+/// The protocol name of XEP-0368 §3.
+const ALPN_CLIENT: &[u8] = b"xmpp-client";
+
+/// Where certificates come from.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// The domains served; the first is shown to clients that name none.
+    pub domains: Vec<String>,
+    /// Files of certificate chains and keys.
+    pub files: Vec<(PathBuf, PathBuf)>,
+    /// Authorities of client certificates.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Why there is no TLS.
+#[derive(Debug)]
+pub struct TlsError(String);
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+/// How a connection comes to TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entrance {
+    /// By STARTTLS (RFC 6120 §5).
+    StartTls,
+    /// From the first byte (XEP-0368).
+    Direct,
+}
+
+/// One certificate, ready to be shown.
+struct Identity {
+    start_tls: Arc<ServerConfig>,
+    direct: Arc<ServerConfig>,
+    /// Channel-binding data of `tls-server-end-point`.
+    end_point: Option<Vec<u8>>,
+}
+
+/// All certificates, by the domains they are for.
+struct Identities {
+    by_name: BTreeMap<String, Arc<Identity>>,
+    first: Arc<Identity>,
+    /// When the files were last changed, as far as known.
+    as_of: Vec<Option<SystemTime>>,
+}
+
+/// The certificates in use, and where newer ones come from.
+pub struct Tls {
+    sources: Sources,
+    current: ArcSwap<Identities>,
+    authorities: Option<Arc<Authorities>>,
+}
+
+impl Tls {
+    /// Reads all certificates.
+    ///
+    /// # Errors
+    /// A line for the operator: which file, what is wrong with it.
+    pub fn load(sources: Sources) -> Result<Tls, TlsError> {
+        let authorities = match &sources.client_ca {
+            Some(path) => Some(Arc::new(Authorities::load(path)?)),
+            None => None,
+        };
+        let identities = Identities::load(&sources, authorities.as_ref())?;
+        Ok(Tls { sources, current: ArcSwap::from_pointee(identities), authorities })
+    }
+
+    /// Reads the certificates again. Connections keep what they were shown.
+    ///
+    /// # Errors
+    /// As [`Tls::load`]; the old certificates stay in use.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let identities = Identities::load(&self.sources, self.authorities.as_ref())?;
+        self.current.store(Arc::new(identities));
+        Ok(())
+    }
+
+    /// Whether a file is not the one that was read.
+    pub fn has_changed(&self) -> bool {
+        self.current.load().as_of != times(&self.sources)
+    }
+
+    /// Does the server's part of a handshake.
+    ///
+    /// # Errors
+    /// When the other side goes, or speaks no TLS that we do.
+    pub async fn accept(
+        self: Arc<Self>,
+        socket: TcpStream,
+        entrance: Entrance,
+    ) -> io::Result<(TlsStream<TcpStream>, TlsFacts)> {
+        let acceptor = rustls::server::Acceptor::default();
+        let hello = LazyConfigAcceptor::new(acceptor, socket).await?;
+        let sni = hello.client_hello().server_name().map(str::to_ascii_lowercase);
+        let identities = self.current.load_full();
+        let named = sni.as_ref().and_then(|name| identities.by_name.get(name));
+        let identity = named.unwrap_or(&identities.first);
+        let config = match entrance {
+            Entrance::StartTls => &identity.start_tls,
+            Entrance::Direct => &identity.direct,
+        };
+        let stream = hello.into_stream(config.clone()).await?;
+        let facts = self.facts(&stream, sni, identity);
+        Ok((stream, facts))
+    }
+
+    fn facts(&self, stream: &TlsStream<TcpStream>, sni: Option<String>, identity: &Identity) -> TlsFacts {
+        let (_, connection) = stream.get_ref();
+        // `require_ems` makes the exporter safe on TLS 1.2, too (RFC 9266 §4.2).
+        let exporter = connection.export_keying_material([0; 32], EXPORTER_LABEL, Some(b"")).ok();
+        let client = match (&self.authorities, connection.peer_certificates()) {
+            (Some(authorities), Some(chain)) => authorities.judge(chain),
+            _ => None,
+        };
+        TlsFacts {
+            version13: connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3),
+            sni,
+            exporter,
+            end_point: identity.end_point.clone(),
+            client,
+        }
+    }
+}
+
+fn times(sources: &Sources) -> Vec<Option<SystemTime>> {
+    let paths = sources.files.iter().flat_map(|(certificate, key)| [certificate, key]);
+    let modified = |path: &PathBuf| std::fs::metadata(path).and_then(|data| data.modified()).ok();
+    paths.map(modified).collect()
+}
+
+impl Identities {
+    fn load(sources: &Sources, authorities: Option<&Arc<Authorities>>) -> Result<Self, TlsError> {
+        // Taken before the files are read: a change in between is seen at the next look.
+        let as_of = times(sources);
+        let mut loaded: Vec<(Vec<String>, Arc<Identity>)> = Vec::new();
+        for (certificate, key) in &sources.files {
+            let (names, identity) = Identity::load(certificate, key, authorities)?;
+            loaded.push((names, Arc::new(identity)));
+        }
+        let Some((_, first)) = loaded.first().cloned() else {
+            return Err(TlsError("there is no certificate".to_owned()));
+        };
+        let mut by_name = BTreeMap::new();
+        for domain in &sources.domains {
+            let fitting = loaded.iter().find(|(names, _)| names::cover(names, domain));
+            if fitting.is_none() {
+                tracing::warn!(%domain, "no certificate names this domain; clients will refuse it");
+            }
+            let identity = fitting.map_or(&first, |(_, identity)| identity);
+            by_name.insert(ascii(domain), identity.clone());
+        }
+        // A client may also name the host that it found by SRV (RFC 6120 §13.7.2.1).
+        for (names, identity) in &loaded {
+            for name in names {
+                by_name.entry(name.clone()).or_insert_with(|| identity.clone());
+            }
+        }
+        let speaks = sources.domains.first().and_then(|domain| by_name.get(&ascii(domain)));
+        let first = speaks.cloned().unwrap_or(first);
+        Ok(Identities { by_name, first, as_of })
+    }
+}
+
+/// A domain as it stands in certificates and in SNI: with A-labels.
+fn ascii(domain: &str) -> String {
+    idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned())
+}
+
+impl Identity {
+    fn load(
+        certificate: &Path,
+        key: &Path,
+        authorities: Option<&Arc<Authorities>>,
+    ) -> Result<(Vec<String>, Identity), TlsError> {
+        let chain = read_chain(certificate)?;
+        let names = chain.first().map(|first| names::names(first)).unwrap_or_default();
+        let end_point = chain.first().and_then(|first| names::end_point(first));
+        let secret = read_key(key)?;
+        let config = |alpn: &[&[u8]]| {
+            let mut config = server_config(chain.clone(), secret.clone_key(), authorities)
+                .map_err(|error| mismatch(certificate, key, &error))?;
+            config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+            Ok::<_, TlsError>(Arc::new(config))
+        };
+        let identity = Identity { start_tls: config(&[])?, direct: config(&[ALPN_CLIENT])?, end_point };
+        Ok((names, identity))
+    }
+}
+
+fn mismatch(certificate: &Path, key: &Path, error: &rustls::Error) -> TlsError {
+    let (certificate, key) = (certificate.display(), key.display());
+    TlsError(format!("{certificate} and {key} cannot be used together: {error}"))
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let wrong = |error: &dyn fmt::Display| TlsError(format!("{}: {error}", path.display()));
+    let text = std::fs::read(path).map_err(|error| unreadable("certificate", path, &error))?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match chain {
+        Ok(chain) if chain.is_empty() => Err(wrong(&"there is no certificate in it (PEM is expected)")),
+        Ok(chain) => Ok(chain),
+        Err(error) => Err(wrong(&error)),
+    }
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let text = std::fs::read(path).map_err(|error| unreadable("key", path, &error))?;
+    PrivateKeyDer::from_pem_slice(&text)
+        .map_err(|error| TlsError(format!("{}: there is no private key in it (PEM is expected): {error}", path.display())))
+}
+
+fn unreadable(what: &str, path: &Path, error: &io::Error) -> TlsError {
+    let path = path.display();
+    TlsError(match error.kind() {
+        io::ErrorKind::NotFound => format!("the {what} {path} does not exist; see `tls.{what}` in the configuration"),
+        io::ErrorKind::PermissionDenied => {
+            format!("the {what} {path} may not be read; give the user that runs waxwing the right to")
+        }
+        _ => format!("the {what} {path} cannot be read: {error}"),
+    })
+}
+
+/// TLS 1.3 and 1.2 (AEAD and ephemeral keys only), extended master secret, no early data.
+fn server_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    authorities: Option<&Arc<Authorities>>,
+) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+    let builder = match authorities {
+        Some(authorities) => builder.with_client_cert_verifier(authorities.clone()),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_single_cert(chain, key)?;
+    config.require_ems = true;
+    // Its key lives with the certificate: after a reload, tickets of the old one are not taken.
+    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(directory: &Path, domains: &[&str]) -> Result<Sources, Box<dyn std::error::Error>> {
+        let domains: Vec<String> = domains.iter().map(|domain| (*domain).to_owned()).collect();
+        let files = self_signed(directory, &domains, SystemTime::now())?;
+        Ok(Sources { domains, files: vec![files], client_ca: None })
+    }
+
+    #[test]
+    fn certificates_are_found_by_name_and_read_again() -> Result<(), Box<dyn std::error::Error>> {
+        let (one, two) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        let mut all = sources(one.path(), &["one.test"])?;
+        let other = sources(two.path(), &["two.test"])?;
+        all.domains.extend(other.domains);
+        all.files.extend(other.files);
+        let tls = Tls::load(all)?;
+        let before = tls.current.load_full();
+        let end_point = |name: &str| before.by_name.get(name).and_then(|identity| identity.end_point.clone());
+        assert!(end_point("one.test").is_some_and(|hash| hash.len() == 32));
+        assert_ne!(end_point("one.test"), end_point("two.test"));
+        assert_eq!(before.first.end_point, end_point("one.test"));
+        assert!(!tls.has_changed());
+
+        std::fs::remove_file(one.path().join("certificate.pem"))?;
+        assert!(tls.has_changed());
+        assert!(tls.reload().is_err_and(|error| error.to_string().contains("does not exist")));
+        self_signed(one.path(), &["one.test".to_owned()], SystemTime::now())?;
+        tls.reload()?;
+        assert_ne!(tls.current.load().first.end_point, before.first.end_point);
+        Ok(())
+    }
+
+    #[test]
+    fn a_key_that_does_not_fit_is_named() -> Result<(), Box<dyn std::error::Error>> {
+        let (one, two) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        let mut mixed = sources(one.path(), &["one.test"])?;
+        mixed.files[0].1 = sources(two.path(), &["one.test"])?.files[0].1.clone();
+        let error = Tls::load(mixed).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("cannot be used together"), "{error}");
+        Ok(())
+    }
+}
