@@ -11,7 +11,9 @@ pub const STOPPING: &str = "STOPPING=1";
 
 /// Says it to whoever started us, if it wants to hear; else nothing happens.
 pub fn tell(state: &str) {
-    let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let Some(address) = std::env::var_os("NOTIFY_SOCKET") else {
+        return;
+    };
     if let Err(error) = send(address.to_string_lossy().as_ref(), state) {
         tracing::warn!(%error, "systemd could not be told {state}");
     }

@@ -45,14 +45,26 @@ pub struct Settings {
 }
 
 /// Serves a client that begins in clear text, until it is gone.
-pub async fn start_tls(node: Arc<Node>, settings: Arc<Settings>, socket: TcpStream, peer: IpAddr, admitted: Admitted) {
+pub async fn start_tls(
+    node: Arc<Node>,
+    settings: Arc<Settings>,
+    socket: TcpStream,
+    peer: IpAddr,
+    admitted: Admitted,
+) {
     let facts = TransportFacts::Tcp { starttls: true };
     let session = Session::new(&node, Instant::now(), facts, Some(peer));
     Connection::new(session, Io::Plain(socket), settings, admitted).await;
 }
 
 /// Serves a client that begins with TLS, until it is gone.
-pub async fn direct_tls(node: Arc<Node>, settings: Arc<Settings>, socket: TcpStream, peer: IpAddr, admitted: Admitted) {
+pub async fn direct_tls(
+    node: Arc<Node>,
+    settings: Arc<Settings>,
+    socket: TcpStream,
+    peer: IpAddr,
+    admitted: Admitted,
+) {
     // Boxed: a handshake needs much room, and an idle connection should not keep it.
     let handshake = Box::pin(settings.tls.clone().accept(socket, Entrance::Direct));
     let (stream, facts) = match tokio::time::timeout(settings.handshake, handshake).await {
@@ -60,7 +72,12 @@ pub async fn direct_tls(node: Arc<Node>, settings: Arc<Settings>, socket: TcpStr
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "the TLS handshake failed"),
         Err(_) => return tracing::debug!(%peer, "the TLS handshake took too long"),
     };
-    let session = Session::new(&node, Instant::now(), TransportFacts::DirectTls(facts), Some(peer));
+    let session = Session::new(
+        &node,
+        Instant::now(),
+        TransportFacts::DirectTls(facts),
+        Some(peer),
+    );
     Connection::new(session, Io::Tls(Box::new(stream)), settings, admitted).await;
 }
 
@@ -196,7 +213,10 @@ impl Connection {
             }
             let waiting = self.unsent.len() - self.sent;
             if waiting > self.settings.outbound_bytes && !self.session.is_closed() {
-                tracing::info!(bytes = waiting, "the client does not read; its connection is closed");
+                tracing::info!(
+                    bytes = waiting,
+                    "the client does not read; its connection is closed"
+                );
                 return Err(io::ErrorKind::TimedOut.into());
             }
             if waiting == 0 {
@@ -257,7 +277,9 @@ impl Connection {
                 self.io = Io::Handshake(Box::pin(tls.accept(socket, Entrance::StartTls)));
             }
         }
-        let Io::Handshake(handshake) = &mut self.io else { return Moved::Nothing };
+        let Io::Handshake(handshake) = &mut self.io else {
+            return Moved::Nothing;
+        };
         match handshake.as_mut().poll(cx) {
             Poll::Pending => Moved::Nothing,
             Poll::Ready(Ok((stream, facts))) => {
@@ -278,7 +300,9 @@ impl Connection {
         if !self.session.wants_input() || self.session.wants_tls() {
             return Ok(Moved::Nothing);
         }
-        let Ok(allowed) = self.allowance.check(now) else { return Ok(Moved::Nothing) };
+        let Ok(allowed) = self.allowance.check(now) else {
+            return Ok(Moved::Nothing);
+        };
         BUFFER.with_borrow_mut(|buffer| {
             let room = allowed.min(READ_BYTES);
             match self.io.poll_read(cx, &mut buffer[..room]) {
@@ -303,7 +327,10 @@ impl Connection {
             true => self.allowance.check(Instant::now()).err(),
             false => None,
         };
-        let due = [self.session.next_timeout(), slow, self.farewell].into_iter().flatten().min();
+        let due = [self.session.next_timeout(), slow, self.farewell]
+            .into_iter()
+            .flatten()
+            .min();
         if let Some(due) = due {
             self.wake_at(due, cx);
         }
@@ -313,7 +340,9 @@ impl Connection {
     /// A timer that rings too early is left alone: with every stanza the time of the next ping moves on.
     fn wake_at(&mut self, due: Instant, cx: &mut Context<'_>) {
         let due = tokio::time::Instant::from_std(due);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
         if timer.is_elapsed() || timer.deadline() > due {
             timer.as_mut().reset(due);
         }

@@ -72,7 +72,10 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let loopback = |port| {
-            vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))]
+            vec![
+                SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+                SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
+            ]
         };
         Config {
             domains: vec!["localhost".to_owned()],
@@ -122,7 +125,10 @@ impl Config {
 
     /// The domains as features see them.
     pub fn domains(&self) -> Vec<Domain> {
-        let jids = self.domains.iter().filter_map(|domain| Jid::from_domain(domain).ok());
+        let jids = self
+            .domains
+            .iter()
+            .filter_map(|domain| Jid::from_domain(domain).ok());
         jids.map(|jid| Domain {
             jid,
             registration_open: self.registration_open,
@@ -158,8 +164,12 @@ impl Config {
         settings.idle_ping = (!idle.is_zero()).then_some(idle);
         settings.ping_timeout = Duration::from_secs(limits.ping_answer_seconds);
         // RFC 6121 §2.6 and §3.4.
-        settings.features.push(Element::new("urn:xmpp:features:rosterver", "ver"));
-        settings.features.push(Element::new("urn:xmpp:features:pre-approval", "sub"));
+        settings
+            .features
+            .push(Element::new("urn:xmpp:features:rosterver", "ver"));
+        settings
+            .features
+            .push(Element::new("urn:xmpp:features:pre-approval", "sub"));
         settings
     }
 
@@ -266,7 +276,9 @@ mod tests {
         );
         assert_eq!(
             mistakes("[store]\nurl = 'mysql://x'\n"),
-            ["line 2: `store.url` must be `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`"]
+            [
+                "line 2: `store.url` must be `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`"
+            ]
         );
         assert_eq!(
             mistakes("[log]\nlevel = 'loud'\nformat = 'xml'\n"),
@@ -276,14 +288,19 @@ mod tests {
             ]
         );
         assert_eq!(
-            mistakes("[sasl]\niterations = 1\nmechanisms = ['DIGEST-MD5']\n[admin]\naccounts = ['example.org']\n"),
+            mistakes(
+                "[sasl]\niterations = 1\nmechanisms = ['DIGEST-MD5']\n[admin]\naccounts = ['example.org']\n"
+            ),
             [
                 "line 2: `sasl.iterations` must be at least 4096 and at most 10000000",
                 "line 3: `DIGEST-MD5` is not a mechanism: SCRAM-SHA-512, SCRAM-SHA-256, SCRAM-SHA-1, PLAIN or EXTERNAL",
                 "line 5: `example.org` is not the address of an account, as `alice@example.org`",
             ]
         );
-        assert_eq!(mistakes("listen = ['x']"), ["line 1: `listen` is a section: write `[listen]`"]);
+        assert_eq!(
+            mistakes("listen = ['x']"),
+            ["line 1: `listen` is a section: write `[listen]`"]
+        );
         assert_eq!(
             mistakes("\n[limits]\nstanza_bytes = 9999\n"),
             ["line 3: `limits.stanza_bytes` must be at least 10000 (RFC 6120 §13.12)"]
@@ -294,7 +311,10 @@ mod tests {
     fn wrong_types_are_told_in_words() {
         let told = mistakes("\n[limits]\nroster_items = 'many'\n");
         assert_eq!(told.len(), 1);
-        assert!(told[0].starts_with("line 3: invalid type: string \"many\", expected usize"), "{told:?}");
+        assert!(
+            told[0].starts_with("line 3: invalid type: string \"many\", expected usize"),
+            "{told:?}"
+        );
         assert!(mistakes("domains = [\n")[0].starts_with("line "));
     }
 }

@@ -22,7 +22,9 @@ pub fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
 /// The XMPP addresses of a client certificate's owner (XEP-0178 §2).
 pub(super) fn xmpp_addrs(certificate: &CertificateDer<'_>) -> Vec<String> {
     collect(certificate, |name| match name {
-        GeneralName::OtherName(id, value) if id.to_id_string() == XMPP_ADDR_TEXT => utf8_string(value),
+        GeneralName::OtherName(id, value) if id.to_id_string() == XMPP_ADDR_TEXT => {
+            utf8_string(value)
+        }
         _ => None,
     })
 }
@@ -33,9 +35,16 @@ pub(super) fn ends(certificate: &CertificateDer<'_>) -> Option<i64> {
     Some(parsed.validity().not_after.timestamp())
 }
 
-fn collect(certificate: &CertificateDer<'_>, pick: impl Fn(&GeneralName<'_>) -> Option<String>) -> Vec<String> {
-    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return Vec::new() };
-    let Ok(Some(names)) = parsed.subject_alternative_name() else { return Vec::new() };
+fn collect(
+    certificate: &CertificateDer<'_>,
+    pick: impl Fn(&GeneralName<'_>) -> Option<String>,
+) -> Vec<String> {
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
+        return Vec::new();
+    };
+    let Ok(Some(names)) = parsed.subject_alternative_name() else {
+        return Vec::new();
+    };
     names.value.general_names.iter().filter_map(pick).collect()
 }
 
@@ -43,7 +52,9 @@ fn collect(certificate: &CertificateDer<'_>, pick: impl Fn(&GeneralName<'_>) -> 
 pub(super) fn cover(names: &[String], domain: &str) -> bool {
     let domain = super::ascii(domain);
     names.iter().any(|name| match name.strip_prefix("*.") {
-        Some(rest) => domain.split_once('.').is_some_and(|(_, parent)| parent == rest),
+        Some(rest) => domain
+            .split_once('.')
+            .is_some_and(|(_, parent)| parent == rest),
         None => *name == domain,
     })
 }
@@ -64,7 +75,10 @@ fn content(der: &[u8], tag: u8) -> Option<&[u8]> {
     let (length, rest) = match length {
         0..=0x7F => (usize::from(length), rest),
         0x81 => (usize::from(*rest.first()?), rest.get(1..)?),
-        0x82 => (usize::from(*rest.first()?) << 8 | usize::from(*rest.get(1)?), rest.get(2..)?),
+        0x82 => (
+            usize::from(*rest.first()?) << 8 | usize::from(*rest.get(1)?),
+            rest.get(2..)?,
+        ),
         _ => return None,
     };
     rest.get(..length)
@@ -76,15 +90,25 @@ pub(super) fn end_point(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let id = parsed.signature_algorithm.algorithm.to_id_string();
     let hash = match SignatureAlgorithm::try_from(&parsed.signature_algorithm) {
-        Ok(SignatureAlgorithm::RSASSA_PSS(parameters)) => parameters.hash_algorithm_oid().to_id_string(),
+        Ok(SignatureAlgorithm::RSASSA_PSS(parameters)) => {
+            parameters.hash_algorithm_oid().to_id_string()
+        }
         _ => id,
     };
     let function = match hash.as_str() {
         // MD5 and SHA-1 with RSA, SHA-1 with ECDSA, SHA-1 of PSS.
-        "1.2.840.113549.1.1.4" | "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" | "1.3.14.3.2.26" => &digest::SHA256,
-        "1.2.840.113549.1.1.11" | "1.2.840.10045.4.3.2" | "2.16.840.1.101.3.4.2.1" => &digest::SHA256,
-        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" | "2.16.840.1.101.3.4.2.2" => &digest::SHA384,
-        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" | "2.16.840.1.101.3.4.2.3" => &digest::SHA512,
+        "1.2.840.113549.1.1.4" | "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" | "1.3.14.3.2.26" => {
+            &digest::SHA256
+        }
+        "1.2.840.113549.1.1.11" | "1.2.840.10045.4.3.2" | "2.16.840.1.101.3.4.2.1" => {
+            &digest::SHA256
+        }
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" | "2.16.840.1.101.3.4.2.2" => {
+            &digest::SHA384
+        }
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" | "2.16.840.1.101.3.4.2.3" => {
+            &digest::SHA512
+        }
         _ => return None,
     };
     Some(digest::digest(function, certificate).as_ref().to_vec())
