@@ -98,6 +98,6 @@ fn settings() -> String {
     format!(
         "# Settings\n\nWritten by `cargo xtask generate`. A file may name any of these keys; an unknown key is refused \
          with its line. `waxwing config explain KEY` shows one of them.\n\n```toml\n{}```\n",
-        server::config::annotated_example()
+        server::config::keys::example()
     )
 }

@@ -135,16 +135,8 @@ pub fn sessions(addresses: &[&str]) -> Sessions {
 
 /// A roster with mutual subscriptions.
 pub fn friends(addresses: &[&str]) -> Roster {
-    let item = |address: &&str| RosterItem {
-        jid: bare(address),
-        name: None,
-        groups: Vec::new(),
-        subscription: Subscription::Both,
-        ask: false,
-        pending_in: None,
-        approved: false,
-    };
-    Roster::load(1, addresses.iter().map(item).collect())
+    let item = |address: &&str| RosterItem { subscription: Subscription::Both, ..RosterItem::new(bare(address)) };
+    Roster::load(1, addresses.iter().map(item).collect(), Vec::new())
 }
 
 /// Keys of no password.

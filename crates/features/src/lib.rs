@@ -3,11 +3,16 @@
 pub mod ad_hoc;
 pub mod blocking;
 pub mod caps;
+pub mod delivery;
 pub mod disco;
 pub mod last_activity;
+pub mod offline;
 pub mod ping;
+pub mod presence;
 pub mod private;
 pub mod registration;
+pub mod roster;
+pub mod subscription;
 pub mod time;
 pub mod vcard;
 pub mod version;

@@ -190,7 +190,7 @@ impl Connection {
 
     /// The peer is gone; what could not be sent is lost to it, but not to the server.
     fn over(&mut self) -> Poll<()> {
-        self.session.peer_closed();
+        self.session.peer_closed(Instant::now());
         Poll::Ready(())
     }
 
@@ -309,7 +309,7 @@ impl Connection {
                 Poll::Pending => Ok(Moved::Nothing),
                 Poll::Ready(Err(error)) => Err(error),
                 Poll::Ready(Ok(0)) => {
-                    self.session.peer_closed();
+                    self.session.peer_closed(now);
                     Ok(Moved::Something)
                 }
                 Poll::Ready(Ok(count)) => {

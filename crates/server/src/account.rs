@@ -9,7 +9,7 @@ use features::offline::Held;
 use features::presence::LastSeen;
 use futures_channel::oneshot;
 use step::{Domain, Roster, Session, SessionId, Sessions, Step};
-use store::{Credentials, Write};
+use store::Write;
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 

@@ -1,18 +1,19 @@
 //! Passwords and the keys made from them: accounts keep SCRAM keys, never passwords (RFC 5802 §9, XEP-0438).
 
 use step::World;
-use store::{Credentials, ScramHash, StoredKeys};
-use stream::sasl::scram::{self, Hash, ScramCredentials, ScramKeys};
+use store::{Credentials, ScramHash as Kept, StoredKeys};
+use stream::sasl::scram;
+use stream::{ScramCredentials, ScramHash as Hash, ScramKeys};
 use xmpp::secret::Password;
 
 /// Bytes of a salt (XEP-0438 §4.3 asks for at least 16).
 const SALT_BYTES: usize = 16;
 
 /// All hashes that keys are kept for, the weakest first.
-const HASHES: [(ScramHash, Hash); 3] = [
-    (ScramHash::Sha1, Hash::Sha1),
-    (ScramHash::Sha256, Hash::Sha256),
-    (ScramHash::Sha512, Hash::Sha512),
+const HASHES: [(Kept, Hash); 3] = [
+    (Kept::Sha1, Hash::Sha1),
+    (Kept::Sha256, Hash::Sha256),
+    (Kept::Sha512, Hash::Sha512),
 ];
 
 /// A fresh salt for each hash.
@@ -55,6 +56,14 @@ pub fn verify(password: &Password, credentials: &Credentials) -> bool {
         .is_some_and(|(hash, keys)| scram::verify(&prepared, &keys, *hash))
 }
 
+/// The same work for an account that does not exist, and the same answer as for a wrong password (guarantees §2).
+pub fn verify_nobody(password: &Password, secret: &[u8; 32], account: &str, iterations: u32) -> bool {
+    let Ok(prepared) = xmpp::jid::prepare_password(password.reveal()) else { return false };
+    let decoy = ScramKeys::decoy(secret, account, Hash::Sha512, iterations);
+    let _ = scram::verify(&prepared, &decoy, Hash::Sha512);
+    false
+}
+
 /// Whether the keys are weaker than those we make today, so that a login with the password in hand makes them anew.
 pub fn are_outdated(credentials: &Credentials, iterations: u32) -> bool {
     HASHES.iter().any(|(kept, _)| {
@@ -65,13 +74,13 @@ pub fn are_outdated(credentials: &Credentials, iterations: u32) -> bool {
 /// What the stream machine checks a SCRAM login against.
 pub fn for_stream(credentials: &Credentials) -> ScramCredentials {
     ScramCredentials {
-        sha1: keys_of(credentials, ScramHash::Sha1),
-        sha256: keys_of(credentials, ScramHash::Sha256),
-        sha512: keys_of(credentials, ScramHash::Sha512),
+        sha1: keys_of(credentials, Kept::Sha1),
+        sha256: keys_of(credentials, Kept::Sha256),
+        sha512: keys_of(credentials, Kept::Sha512),
     }
 }
 
-fn keys_of(credentials: &Credentials, wanted: ScramHash) -> Option<ScramKeys> {
+fn keys_of(credentials: &Credentials, wanted: Kept) -> Option<ScramKeys> {
     let (_, keys) = credentials.scram.iter().find(|(hash, _)| *hash == wanted)?;
     Some(ScramKeys {
         salt: keys.salt.clone(),

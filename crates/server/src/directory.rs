@@ -111,6 +111,14 @@ impl Directory {
         swept
     }
 
+    /// Looks at every cell in turn, as it is at that moment.
+    pub fn visit(&self, mut visit: impl FnMut(&BareJid, &Inner)) {
+        for shard in &self.shards {
+            let cells: Vec<_> = shard.lock().values().cloned().collect();
+            cells.iter().for_each(|cell| visit(&cell.address, &cell.inner.lock()));
+        }
+    }
+
     /// Entities in memory.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()

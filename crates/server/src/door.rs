@@ -57,6 +57,14 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    fn register(&mut self, waker: &Waker) {
+        if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.waker = Some(waker.clone());
+        }
+    }
+}
+
 /// Between the entities and one connection, in both directions.
 pub struct Door {
     /// The connection.
@@ -93,9 +101,7 @@ impl Door {
     pub fn take(&self, waker: &Waker) -> Vec<Outgoing> {
         let mut state = self.state.lock();
         // Registered before the queue is looked at (performance.md, trap 4).
-        if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            state.waker = Some(waker.clone());
-        }
+        state.register(waker);
         let mut leaving = Vec::new();
         self.settle_asked(&mut state, waker, &mut leaving);
         while let Some((lsn, _)) = state.queue.front() {
@@ -135,6 +141,11 @@ impl Door {
         }
     }
 
+    /// Only has `waker` woken when something more is put behind the door.
+    pub fn rearm(&self, waker: &Waker) {
+        self.state.lock().register(waker);
+    }
+
     /// The waker of a task that is awake anyway needs not be called.
     pub fn disarm(&self) {
         self.state.lock().waker = None;
@@ -155,7 +166,10 @@ impl Door {
 
     fn handled(&self, number: u64, handled: Handled) {
         let mut state = self.state.lock();
-        let Some(asked) = state.asked.iter_mut().find(|asked| asked.number == number) else { return };
+        // Numbers follow one another, so the place is known.
+        let Some(first) = state.asked.front().map(|asked| asked.number) else { return };
+        let place = usize::try_from(number.wrapping_sub(first)).unwrap_or(usize::MAX);
+        let Some(asked) = state.asked.get_mut(place) else { return };
         asked.handled = Some(handled);
         wake(state);
     }

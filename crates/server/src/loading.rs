@@ -10,7 +10,6 @@ use step::{Domain, Roster};
 use store::StoreError;
 use xmpp::jid::BareJid;
 
-use crate::account::Account;
 use crate::entity::Entity;
 use crate::host::Host;
 use crate::node::Node;
@@ -51,10 +50,11 @@ async fn read(node: &Node, address: &BareJid, domain: &Arc<Domain>) -> Result<En
     let nobody = Nobody::new(address.clone(), domain.clone());
     let Some(record) = store.account(address).await? else { return Ok(Entity::Nobody(nobody)) };
     let (version, items) = store.roster(address).await?;
+    let requests = store.notes(address, step::roster::REQUESTS).await?;
     let held = store.offline_size(address).await?;
     let blocked = store.notes(address, blocking::TOPIC).await?;
     let mut account = nobody.into_account(false);
-    account.roster = Roster::load(version, items);
+    account.roster = Roster::load(version, items, requests);
     account.blocklist = Blocklist::load(blocked);
     account.held = Held::load(held.count, held.bytes, held.last_id);
     account.last_seen = LastSeen { at: record.seen_at, status: record.seen_status };

@@ -6,15 +6,14 @@ use features::registration::{self, Request};
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 use store::{Credentials, StoreError};
-use stream::c2s::Answer;
-use stream::sasl::SaslCondition;
+use stream::{Answer, SaslCondition};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::BareJid;
 use xmpp::secret::Password;
 use xmpp::stanza::Stanza;
 
 use crate::beside;
-use crate::credentials::{self, Salts};
+use crate::credentials;
 use crate::letter::Letter;
 use crate::node::Node;
 
@@ -42,7 +41,7 @@ pub fn check_password(
             Ok(found) => found,
             Err(error) => return temporary(&error),
         };
-        match verify(&node, password.clone(), found.clone()).await {
+        match verify(&node, &account, password.clone(), found.clone()).await {
             Some(true) => {
                 if found.is_some_and(|known| {
                     credentials::are_outdated(&known, node.config.scram_iterations())
@@ -58,14 +57,19 @@ pub fn check_password(
 }
 
 /// Runs the costly comparison on the pool; `None` when the pool is full.
-async fn verify(node: &Node, password: Password, found: Option<Credentials>) -> Option<bool> {
+async fn verify(
+    node: &Node,
+    account: &BareJid,
+    password: Password,
+    found: Option<Credentials>,
+) -> Option<bool> {
     let (done, answer) = oneshot::channel();
-    let salts = Salts::new(&node.world);
+    let (account, secret) = (account.clone(), node.streams.secret);
     let iterations = node.config.scram_iterations();
     let job = Box::new(move || {
         let fits = match &found {
             Some(credentials) => credentials::verify(&password, credentials),
-            None => credentials::verify_nobody(&password, &salts, iterations),
+            None => credentials::verify_nobody(&password, &secret, account.as_str(), iterations),
         };
         let _ = done.send(fits);
     });

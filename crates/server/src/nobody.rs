@@ -17,7 +17,7 @@ use crate::account::Account;
 use crate::door::{Door, Outgoing};
 use crate::entity::{Entity, Told};
 use crate::letter::Letter;
-use crate::pipeline;
+use crate::{pipeline, queries};
 
 /// An address without an account.
 pub struct Nobody {
@@ -70,7 +70,10 @@ impl Nobody {
     fn answer(&self, stanza: &Stanza, step: &mut Step<'_>) {
         let stop = match (stanza.kind, stanza.type_) {
             (Kind::Message, _) => delivery::no_such_user(stanza),
-            (Kind::Iq, _) => Condition::ServiceUnavailable.into(),
+            (Kind::Iq, _) => match queries::nobody(&self.jid, stanza, step) {
+                Ok(()) => return,
+                Err(stop) => stop,
+            },
             (Kind::Presence, Type::Probe) => {
                 if let Some(prober) = &stanza.from {
                     step.route(presence::refuse_probe(stanza, &self.jid, prober));

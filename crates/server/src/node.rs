@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use step::{Domain, SessionId, World};
 use store::{Fate, Store, StoreError};
-use stream::c2s::C2sSettings;
+use stream::C2sSettings;
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 

@@ -1,9 +1,10 @@
 //! Who answers which namespace: one match per kind of entity, one line per feature.
 
 use features::registration::{self, Wish};
-use features::{blocking, disco, last_activity, ping, private, roster, time, vcard, version};
-use step::{Reply, SessionId, Step, Stop};
+use features::{blocking, disco, last_activity, ping, private, roster, subscription, time, vcard, version};
+use step::{Reply, Roster, SessionId, Step, Stop};
 use xmpp::error::Condition;
+use xmpp::jid::BareJid;
 use xmpp::ns;
 use xmpp::stanza::Stanza;
 
@@ -38,7 +39,13 @@ pub fn own_account(
     }
     let Some((namespace, _)) = iq.first_name() else { return Err(Condition::BadRequest.into()) };
     let reply = match namespace {
-        ns::ROSTER => roster::answer(&mut a.roster, &mut a.sessions, &a.jid, session, iq, step),
+        ns::ROSTER => {
+            let answered = roster::answer(&mut a.roster, &mut a.sessions, &a.jid, session, iq, step)?;
+            if let Some(ending) = &answered.removed {
+                subscription::end(&a.sessions, &a.jid, ending, step);
+            }
+            Ok(answered.reply)
+        }
         ns::BLOCKING => blocking::answer_own(
             &mut a.blocklist,
             &mut a.sessions,
@@ -53,6 +60,7 @@ pub fn own_account(
         ns::PRIVATE => private::answer_own(&a.jid, iq, step),
         ns::REGISTER => match registration::wish(&a.jid, iq)? {
             Wish::Form => Ok(registration::answer_form(&a.jid)),
+            Wish::NewPassword(_) if a.anonymous => Err(Condition::NotAllowed.into()),
             Wish::NewPassword(password) => Ok(registration::change_password(password, iq, step)),
             Wish::Removal => Ok(moments::account_removes_itself(a, session, iq, step)),
         },
@@ -88,6 +96,7 @@ pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Resul
             disco::answer_account(CARDS, &a.jid, &a.sessions, iq)
         }
         (ns::DISCO_INFO | ns::DISCO_ITEMS, false) => disco::answer_stranger(iq),
+        (ns::ROSTER, _) => roster::answer_other(),
         (ns::VCARD, _) => vcard::answer_other(&a.jid, iq, step),
         (ns::PRIVATE, _) => private::answer_other(),
         (ns::BLOCKING, _) => blocking::answer_other(),
@@ -100,6 +109,32 @@ pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Resul
         ),
         (ns::LAST, false) => last_activity::answer_stranger(),
         (ns::PING, true) => ping::answer(iq),
+        _ => Err(Condition::ServiceUnavailable.into()),
+    }?;
+    if let Some(answer) = reply.stanza(iq) {
+        step.route(answer);
+    }
+    Ok(())
+}
+
+/// An iq to an address without an account: what a stranger hears from one that exists, so that nobody learns which
+/// addresses exist (guarantees §2).
+pub fn nobody(account: &BareJid, iq: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
+    if !iq.is_request() {
+        return Err(Stop::Drop("an answer to an account that does not exist"));
+    }
+    let Some((namespace, _)) = iq.first_name() else { return Err(Condition::BadRequest.into()) };
+    if iq.to.as_ref().is_some_and(|to| to.resource().is_some()) {
+        last_activity::may_ask_device(&Roster::default(), account, iq)?;
+        return Err(Condition::ServiceUnavailable.into());
+    }
+    let reply = match namespace {
+        ns::DISCO_INFO | ns::DISCO_ITEMS => disco::answer_stranger(iq),
+        ns::ROSTER => roster::answer_other(),
+        ns::VCARD => vcard::answer_nobody(iq),
+        ns::PRIVATE => private::answer_other(),
+        ns::BLOCKING => blocking::answer_other(),
+        ns::LAST => last_activity::answer_stranger(),
         _ => Err(Condition::ServiceUnavailable.into()),
     }?;
     if let Some(answer) = reply.stanza(iq) {

@@ -8,8 +8,7 @@ use std::time::Instant;
 use futures_util::future::BoxFuture;
 use step::{Return, Returned};
 use store::Lsn;
-use stream::c2s::{Answer, C2s, Event};
-use stream::{TlsFacts, TransportFacts};
+use stream::{Answer, C2s, Event, TlsFacts, TransportFacts};
 use xmpp::error::{StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
@@ -24,6 +23,9 @@ pub const CREDIT_STANZAS: usize = 256;
 /// Bytes of a client's stanzas that may be under way at once.
 pub const CREDIT_BYTES: usize = 512 * 1024;
 
+/// While more than this waits to be written, nothing more is taken from the door.
+const UNSENT_BYTES: usize = 64 * 1024;
+
 /// One connection.
 pub struct Session {
     node: Arc<Node>,
@@ -37,6 +39,8 @@ pub struct Session {
     wants_tls: bool,
     /// Who is to be told when everything before has been written.
     leaving: Vec<Return>,
+    /// Bytes that were taken and have not been written yet.
+    unsent: usize,
     closed: bool,
 }
 
@@ -52,6 +56,7 @@ impl Session {
             asking: None,
             wants_tls: false,
             leaving: Vec::new(),
+            unsent: 0,
             closed: false,
         }
     }
@@ -61,47 +66,50 @@ impl Session {
         self.door.id.0
     }
 
+    /// Whether the client has logged in.
+    pub fn is_logged_in(&self) -> bool {
+        self.account.is_some()
+    }
+
     /// Takes what may leave and what was asked for; the context is woken when there is more.
     pub fn poll(&mut self, now: Instant, context: &mut Context<'_>) {
-        if self.closed {
-            return;
-        }
-        loop {
-            self.poll_question(now, context);
-            let outgoing = self.door.take(context.waker());
-            let idle = outgoing.is_empty();
-            for outgoing in outgoing {
+        while !self.closed {
+            let answered = self.poll_question(now, context);
+            let leaving = if self.unsent > UNSENT_BYTES {
+                // What a client that does not read has not been given stays here, and can go elsewhere.
+                self.door.rearm(context.waker());
+                Vec::new()
+            } else {
+                self.door.take(context.waker())
+            };
+            if !answered && leaving.is_empty() {
+                break;
+            }
+            for outgoing in leaving {
                 self.leave(now, outgoing);
             }
-            self.hear(now);
-            if idle && self.asking.is_none() || self.closed {
-                break;
-            }
-            if idle && self.poll_question(now, context).is_pending() {
-                break;
-            }
+            self.hear();
         }
-        let limit = self.node.config.outbound_bytes();
-        if self.door.queued_bytes() > limit {
+        if !self.closed && self.door.queued_bytes() > self.node.config.outbound_bytes() {
             // Guarantees G9: a reader that stops costs at most this; what it did not take goes elsewhere.
             let error = StreamError::new(StreamCondition::ResourceConstraint);
             self.machine.answer(now, Answer::Close(error));
-            self.hear(now);
+            self.hear();
         }
     }
 
-    fn poll_question(&mut self, now: Instant, context: &mut Context<'_>) -> Poll<()> {
-        let Some(asking) = &mut self.asking else { return Poll::Ready(()) };
-        let Poll::Ready(answer) = asking.as_mut().poll(context) else { return Poll::Pending };
+    /// Whether a question that the machine waited for has been answered.
+    fn poll_question(&mut self, now: Instant, context: &mut Context<'_>) -> bool {
+        let Some(asking) = &mut self.asking else { return false };
+        let Poll::Ready(answer) = asking.as_mut().poll(context) else { return false };
         self.asking = None;
         self.machine.answer(now, answer);
-        self.hear(now);
-        Poll::Ready(())
+        true
     }
 
     fn leave(&mut self, now: Instant, outgoing: Outgoing) {
         match outgoing {
-            Outgoing::Stanza(stanza) => self.machine.answer(now, Answer::Deliver(stanza)),
+            Outgoing::Stanza(stanza) => self.machine.deliver(&stanza),
             Outgoing::Left(back) => self.leaving.push(back),
             Outgoing::Bound(jid) => self.machine.answer(now, Answer::Bound(jid)),
             Outgoing::BindRefused(error) => self.machine.answer(now, Answer::BindRefused(error)),
@@ -114,7 +122,7 @@ impl Session {
         // This task is awake; it need not be woken for what its own stanzas cause.
         self.door.disarm();
         self.machine.receive(now, bytes);
-        self.hear(now);
+        self.hear();
     }
 
     /// Whether the socket is to be read.
@@ -130,6 +138,7 @@ impl Session {
 
     /// How many bytes have been taken but are not with the operating system yet.
     pub fn written(&mut self, unsent: usize) {
+        self.unsent = unsent;
         if unsent > 0 || self.leaving.is_empty() {
             return;
         }
@@ -148,13 +157,13 @@ impl Session {
     pub fn tls_ready(&mut self, now: Instant, facts: TlsFacts) {
         self.wants_tls = false;
         self.machine.answer(now, Answer::TlsReady(facts));
-        self.hear(now);
+        self.hear();
     }
 
     /// A time that [`Session::next_timeout`] named has come.
     pub fn timeout(&mut self, now: Instant) {
         self.machine.timeout(now);
-        self.hear(now);
+        self.hear();
     }
 
     /// When it next needs to be told the time.
@@ -163,7 +172,9 @@ impl Session {
     }
 
     /// The other side has closed the connection, or it broke.
-    pub fn peer_closed(&mut self) {
+    pub fn peer_closed(&mut self, now: Instant) {
+        self.machine.transport_closed(now);
+        self.hear();
         self.close();
     }
 
@@ -173,7 +184,7 @@ impl Session {
     }
 
     /// Hears what the machine has to say.
-    fn hear(&mut self, now: Instant) {
+    fn hear(&mut self) {
         while let Some(event) = self.machine.poll_event() {
             match event {
                 Event::StartTls => self.wants_tls = true,
@@ -184,9 +195,10 @@ impl Session {
                     self.asking = Some(login::check_password(&self.node, account, password));
                 }
                 Event::Register { stanza } => {
-                    self.asking = Some(login::register(&self.node, stanza));
+                    let domain = self.machine.host().unwrap_or_default().to_owned();
+                    self.asking = Some(login::register(&self.node, domain, stanza));
                 }
-                Event::Bind { account, resource, anonymous } => self.bind(account, resource, anonymous),
+                Event::Bind { account, resource } => self.bind(account, resource),
                 Event::Stanza(stanza) => self.post(stanza),
                 Event::Closed(reason) => {
                     tracing::debug!(session = self.id(), peer = ?self.peer, ?reason, "stream closed");
@@ -194,10 +206,10 @@ impl Session {
                 }
             }
         }
-        let _ = now;
     }
 
-    fn bind(&mut self, account: BareJid, resource: Option<String>, anonymous: bool) {
+    fn bind(&mut self, account: BareJid, resource: Option<String>) {
+        let anonymous = self.machine.identity().is_some_and(|identity| identity.is_anonymous());
         tracing::debug!(session = self.id(), peer = ?self.peer, %account, "logged in");
         self.account = Some(account.clone());
         let letter = Letter::Bind { door: self.door.clone(), resource, anonymous };

@@ -1,0 +1,3 @@
+//! Appended groups per second with group commit, on both engines.
+
+fn main() {}

@@ -1,0 +1,67 @@
+//! The one place that knows the engine: a few verbs over SQLite, PostgreSQL and the rehearsal.
+//!
+//! All SQL text is shared. SQLite numbers `$n` by first appearance, so write placeholders in ascending order.
+
+mod migrate;
+pub(crate) mod postgres;
+pub(crate) mod rehearsal;
+pub(crate) mod sqlite;
+mod value;
+
+use std::sync::Arc;
+
+pub(crate) use value::{Row, Value, instant, micros, number, signed};
+
+use crate::error::StoreError;
+
+/// Takes the statements of writes, in order.
+pub(crate) trait Sink {
+    /// One statement and its values.
+    fn run(&mut self, sql: &'static str, values: &[Value<'_>]);
+}
+
+/// The engine.
+pub(crate) enum Db {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
+    Rehearsal(Arc<rehearsal::Disk>),
+}
+
+impl Db {
+    /// The rows of one query: one consistent picture, of everything committed before it was asked.
+    pub(crate) async fn read(
+        &self,
+        sql: &'static str,
+        values: Vec<Value<'static>>,
+    ) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Db::Sqlite(sqlite) => sqlite.read(sql, values).await,
+            Db::Postgres(postgres) => postgres.run(sql, values).await,
+            Db::Rehearsal(disk) => disk.read(sql, &values),
+        }
+    }
+
+    /// One statement in a transaction of its own, beside the log: for what nobody's order depends on.
+    pub(crate) async fn write_beside(
+        &self,
+        sql: &'static str,
+        values: Vec<Value<'static>>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Db::Sqlite(sqlite) => sqlite.write_beside(sql, &values),
+            Db::Postgres(postgres) => {
+                postgres.run(sql, values).await.map(|_| ())
+            }
+            Db::Rehearsal(disk) => disk.write_beside(sql, &values),
+        }
+    }
+
+    /// Waits until the writer has written all that was appended, then lets go of the database.
+    pub(crate) async fn close(&self) {
+        match self {
+            Db::Sqlite(sqlite) => sqlite.close().await,
+            Db::Postgres(postgres) => postgres.close().await,
+            Db::Rehearsal(_) => {}
+        }
+    }
+}

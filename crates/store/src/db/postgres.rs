@@ -1,0 +1,115 @@
+//! PostgreSQL: one connection that writes, in the log's order, and a pool of those that read.
+
+mod connect;
+mod values;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Timeouts};
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Notify, oneshot};
+use tokio_postgres::{Config, NoTls};
+
+use super::value::{Row, Value};
+use crate::error::StoreError;
+use crate::log::Log;
+use writer::Writer;
+
+/// Connections that read.
+const READERS: usize = 8;
+
+/// How long a question waits for a connection.
+const READ_WAIT: Duration = Duration::from_secs(10);
+
+/// The database server, and the thread that talks to it.
+pub(crate) struct Postgres {
+    runtime: Option<Runtime>,
+    readers: Pool,
+    /// Told by the writer's end.
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+impl Postgres {
+    /// Connects, brings the schema up to date and starts the writer.
+    pub(crate) async fn open(url: &str) -> Result<(Postgres, Log), StoreError> {
+        let config: Config = url.parse().map_err(|error| values::classify(&error))?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("store-postgres")
+            .enable_all()
+            .build()
+            .map_err(|error| StoreError::Io(format!("no thread: {error}")))?;
+        let readers = pool(&config)?;
+        let connecting = runtime.spawn(connect::first(config.clone()));
+        let connected = connecting.await.map_err(|_| StoreError::Closed)??;
+        let log = Log::new(connected.marker);
+        let wake = Arc::new(Notify::new());
+        let writer = Writer::new(config, connected, log.clone(), wake.clone());
+        log.wakes(move || wake.notify_one());
+        let (told, ended) = oneshot::channel();
+        runtime.spawn(async move {
+            writer.run().await;
+            let _ = told.send(());
+        });
+        let postgres = Postgres { runtime: Some(runtime), readers, ended: Mutex::new(Some(ended)) };
+        Ok((postgres, log))
+    }
+
+    /// The rows that one statement returns.
+    pub(crate) async fn run(
+        &self,
+        sql: &'static str,
+        values: Vec<Value<'static>>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let Some(runtime) = &self.runtime else { return Err(StoreError::Closed) };
+        let readers = self.readers.clone();
+        let asked = runtime.spawn(async move {
+            let client = readers.get().await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            let statement = client.prepare_cached(sql).await.map_err(|error| values::classify(&error))?;
+            let rows = client
+                .query(&statement, &values::parameters(&values))
+                .await
+                .map_err(|error| values::classify(&error))?;
+            rows.iter().map(values::row).collect()
+        });
+        asked.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Waits until the writer has written all that was appended.
+    pub(crate) async fn close(&self) {
+        let ended = self.ended.lock().take();
+        if let Some(ended) = ended {
+            let _ = ended.await;
+        }
+        self.readers.close();
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // A runtime must not be waited for where another one runs. The writer goes on until its log is empty.
+        let (runtime, ended) = (self.runtime.take(), self.ended.lock().take());
+        let Some(runtime) = runtime else { return };
+        std::thread::spawn(move || {
+            if let Some(ended) = ended {
+                let _ = ended.blocking_recv();
+            }
+            runtime.shutdown_background();
+        });
+    }
+}
+
+fn pool(config: &Config) -> Result<Pool, StoreError> {
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_config(config.clone(), NoTls, recycling);
+    let timeouts = Timeouts { wait: Some(READ_WAIT), create: Some(READ_WAIT), recycle: Some(READ_WAIT) };
+    Pool::builder(manager)
+        .max_size(READERS)
+        .timeouts(timeouts)
+        .runtime(deadpool_postgres::Runtime::Tokio1)
+        .build()
+        .map_err(|error| StoreError::Unavailable(error.to_string()))
+}

@@ -1,0 +1,25 @@
+//! The memory: what is kept of accounts, in SQLite or PostgreSQL, and the one log through which everything is written.
+
+mod accounts;
+mod db;
+mod error;
+#[cfg(feature = "fixture")]
+pub mod fixture;
+mod log;
+mod notes;
+mod offline;
+mod roster;
+mod secret;
+mod store;
+mod url;
+mod write;
+
+pub use accounts::{AccountRecord, Credentials, ScramHash, StoredKeys};
+pub use db::rehearsal::Rehearsal;
+pub use error::StoreError;
+pub use log::{Failed, Fate, Log, Lsn};
+pub use offline::{OfflineMessage, OfflineSize};
+pub use roster::{RosterItem, Subscription};
+pub use store::Store;
+pub use url::StoreUrl;
+pub use write::Write;

@@ -1,0 +1,46 @@
+//! Small things of an account, by topic and key: blocklists, cards, private XML. Most features need no table of their own.
+
+use xmpp::jid::BareJid;
+
+use crate::accounts::owned;
+use crate::db::Sink;
+use crate::error::StoreError;
+use crate::store::Store;
+
+impl Store {
+    /// All notes of one topic: key and value, in the order of keys.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn notes(&self, owner: &BareJid, topic: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        const SQL: &str = "SELECT key, value FROM notes WHERE owner = $1 AND topic = $2 ORDER BY key";
+        let rows = self.db().read(SQL, vec![owned(owner), topic.to_owned().into()]).await?;
+        rows.into_iter().map(|mut row| Ok((row.text(0)?, row.blob(1)?))).collect()
+    }
+
+    /// One note, if there is one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn note(&self, owner: &BareJid, topic: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        const SQL: &str = "SELECT value FROM notes WHERE owner = $1 AND topic = $2 AND key = $3";
+        let values = vec![owned(owner), topic.to_owned().into(), key.to_owned().into()];
+        let rows = self.db().read(SQL, values).await?;
+        rows.into_iter().next().map(|mut row| row.blob(0)).transpose()
+    }
+}
+
+pub(crate) fn note(owner: &BareJid, topic: &str, key: &str, value: Option<&[u8]>, sink: &mut dyn Sink) {
+    const PUT: &str = "INSERT INTO notes (owner, topic, key, value) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (owner, topic, key) DO UPDATE SET value = excluded.value";
+    const REMOVE: &str = "DELETE FROM notes WHERE owner = $1 AND topic = $2 AND key = $3";
+    let (owner, topic, key) = (owner.as_str().into(), topic.into(), key.into());
+    match value {
+        Some(value) => sink.run(PUT, &[owner, topic, key, value.into()]),
+        None => sink.run(REMOVE, &[owner, topic, key]),
+    }
+}
+
+pub(crate) fn erase(account: &BareJid, sink: &mut dyn Sink) {
+    sink.run("DELETE FROM notes WHERE owner = $1", &[account.as_str().into()]);
+}
