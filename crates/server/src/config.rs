@@ -7,7 +7,6 @@ use std::time::Duration;
 use step::Domain;
 use stream::{C2sSettings, Deadlines, ScramHash};
 use xmpp::jid::{BareJid, Jid};
-use xmpp::xml::Element;
 
 pub mod keys;
 mod limits;
@@ -163,13 +162,6 @@ impl Config {
         let idle = Duration::from_secs(limits.idle_ping_seconds);
         settings.idle_ping = (!idle.is_zero()).then_some(idle);
         settings.ping_timeout = Duration::from_secs(limits.ping_answer_seconds);
-        // RFC 6121 §2.6 and §3.4.
-        settings
-            .features
-            .push(Element::new("urn:xmpp:features:rosterver", "ver"));
-        settings
-            .features
-            .push(Element::new("urn:xmpp:features:pre-approval", "sub"));
         settings
     }
 

@@ -43,24 +43,24 @@ pub fn account_removes_itself(
     iq: &Stanza,
     step: &mut Step<'_>,
 ) -> Reply {
-    say_goodbye(a, step);
     let reply = registration::remove(&a.jid, &a.sessions, session, iq, step);
-    a.removed = true;
+    say_goodbye(a, step);
     reply
 }
 
 /// The operator removes the account.
 pub fn account_removed(a: &mut Account, step: &mut Step<'_>) {
-    say_goodbye(a, step);
     for session in a.sessions.iter() {
         step.close(session.id, StreamError::new(StreamCondition::NotAuthorized));
     }
     step.write(store::Write::AccountRemove { account: a.jid.clone() });
-    a.removed = true;
+    say_goodbye(a, step);
 }
 
-/// Contacts hear that the account's sessions have gone and that its subscriptions have ended (XEP-0077 §3.2).
+/// Contacts hear that the account's sessions have gone and that its subscriptions have ended (XEP-0077 §3.2). Its own
+/// sessions have been closed before.
 fn say_goodbye(a: &mut Account, step: &mut Step<'_>) {
+    a.removed = true;
     for session in a.sessions.iter().map(|session| session.id).collect::<Vec<_>>() {
         if let Some(gone) = a.sessions.find(session) {
             let last = presence::unavailable(gone.jid.clone());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use features::{caps, disco, subscription};
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
@@ -14,6 +15,7 @@ use stream::C2sSettings;
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 
+use crate::cards::CARDS;
 use crate::commits::Commits;
 use crate::config::Config;
 use crate::directory::Directory;
@@ -67,7 +69,7 @@ impl Node {
             .map(|domain| (domain.name().to_owned(), Arc::new(domain)))
             .collect();
         let node = Arc::new(Node {
-            streams: Arc::new(config.streams(secret)),
+            streams: Arc::new(streams(&config, secret)),
             started: world.clock.now(),
             directory: Directory::new(world.seed()),
             world,
@@ -168,6 +170,17 @@ impl Node {
             }
         }
     }
+}
+
+/// Settings of client streams, with what streams announce of our features after login.
+fn streams(config: &Config, secret: [u8; 32]) -> C2sSettings {
+    let mut settings = config.streams(secret);
+    settings.features.extend(subscription::stream_features());
+    if let Some(domain) = config.domains().first() {
+        // All our domains answer alike (XEP-0115 §6.3).
+        settings.features.push(caps::element(&disco::host_info(CARDS, domain)));
+    }
+    settings
 }
 
 /// Forgets what nobody has needed for a while, as long as the node lives.

@@ -26,7 +26,7 @@ const READ_WAIT: Duration = Duration::from_secs(10);
 
 /// The database server, and the thread that talks to it.
 pub(crate) struct Postgres {
-    runtime: Option<Runtime>,
+    runtime: Own,
     readers: Pool,
     /// Told by the writer's end.
     ended: Mutex<Option<oneshot::Receiver<()>>>,
@@ -36,25 +36,24 @@ impl Postgres {
     /// Connects, brings the schema up to date and starts the writer.
     pub(crate) async fn open(url: &str) -> Result<(Postgres, Log), StoreError> {
         let config: Config = url.parse().map_err(|error| values::classify(&error))?;
-        let runtime = Builder::new_multi_thread()
+        let runtime = Own(Some(Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("store-postgres")
             .enable_all()
             .build()
-            .map_err(|error| StoreError::Io(format!("no thread: {error}")))?;
+            .map_err(|error| StoreError::Io(format!("no thread: {error}")))?));
         let readers = pool(&config)?;
-        let connecting = runtime.spawn(connect::first(config.clone()));
-        let connected = connecting.await.map_err(|_| StoreError::Closed)??;
+        let connected = runtime.run(connect::first(config.clone())).await?;
         let log = Log::new(connected.marker);
         let wake = Arc::new(Notify::new());
         let writer = Writer::new(config, connected, log.clone(), wake.clone());
         log.wakes(move || wake.notify_one());
         let (told, ended) = oneshot::channel();
-        runtime.spawn(async move {
+        runtime.begin(async move {
             writer.run().await;
             let _ = told.send(());
         });
-        let postgres = Postgres { runtime: Some(runtime), readers, ended: Mutex::new(Some(ended)) };
+        let postgres = Postgres { runtime, readers, ended: Mutex::new(Some(ended)) };
         Ok((postgres, log))
     }
 
@@ -64,9 +63,8 @@ impl Postgres {
         sql: &'static str,
         values: Vec<Value<'static>>,
     ) -> Result<Vec<Row>, StoreError> {
-        let Some(runtime) = &self.runtime else { return Err(StoreError::Closed) };
         let readers = self.readers.clone();
-        let asked = runtime.spawn(async move {
+        let asking = async move {
             let client = readers.get().await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
             let statement = client.prepare_cached(sql).await.map_err(|error| values::classify(&error))?;
             let rows = client
@@ -74,8 +72,8 @@ impl Postgres {
                 .await
                 .map_err(|error| values::classify(&error))?;
             rows.iter().map(values::row).collect()
-        });
-        asked.await.map_err(|_| StoreError::Closed)?
+        };
+        self.runtime.run(asking).await
     }
 
     /// Waits until the writer has written all that was appended.
@@ -90,15 +88,42 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // A runtime must not be waited for where another one runs. The writer goes on until its log is empty.
-        let (runtime, ended) = (self.runtime.take(), self.ended.lock().take());
-        let Some(runtime) = runtime else { return };
+        // The writer goes on until its log is empty.
+        let (runtime, ended) = (Own(self.runtime.0.take()), self.ended.lock().take());
         std::thread::spawn(move || {
             if let Some(ended) = ended {
                 let _ = ended.blocking_recv();
             }
-            runtime.shutdown_background();
+            drop(runtime);
         });
+    }
+}
+
+/// A runtime of our own, so that the store needs none of its caller's.
+struct Own(Option<Runtime>);
+
+impl Own {
+    async fn run<T: Send + 'static>(
+        &self,
+        doing: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let Some(runtime) = &self.0 else { return Err(StoreError::Closed) };
+        runtime.spawn(doing).await.map_err(|_| StoreError::Closed)?
+    }
+
+    fn begin(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.0 {
+            runtime.spawn(task);
+        }
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // A runtime must not be waited for where another one runs.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

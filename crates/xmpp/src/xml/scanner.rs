@@ -268,7 +268,7 @@ fn read_prolog(
         [b'<', ..] => {}
         // UTF-16 with or without a mark, or a UTF-8 mark (RFC 6120 §11.6).
         [0xFE | 0xFF | 0x00, ..] => return Err(ScanError::Encoding),
-        _ => return Err(ScanError::Format),
+        _ => return Err(ScanError::NotWellFormed("text before the stream")),
     }
     let Some(end) = tag_end(data, at + 1, &mut None, &mut 0) else { return Ok(Found::Nothing) };
     if end + 1 > HEADER_BYTES_MAX {
@@ -476,7 +476,8 @@ impl Progress {
     /// Reads text up to the next markup; false when the bytes are used up.
     fn text(&mut self, data: &[u8], limits: &Limits) -> Result<bool, ScanError> {
         if self.head.is_none() && data[0] != b'<' {
-            return Err(ScanError::NotWellFormed("text between elements"));
+            // RFC 6120 §4.9.3.1: XML it is, but nothing a stream may hold.
+            return Err(ScanError::Format);
         }
         while let Some(offset) = memchr::memchr3(b'<', b'&', b'>', &data[self.at..]) {
             let found = self.at + offset;
@@ -520,6 +521,9 @@ impl Progress {
                     return Ok(false);
                 }
                 self.in_cdata = true;
+                if let Some(head) = &mut self.head {
+                    head.has_cdata = true;
+                }
                 self.at = at + length;
             }
             Some(_) => {
@@ -634,6 +638,7 @@ impl Progress {
                     declares: tag.declarations.clone(),
                     inner: (span.1, span.1),
                     uses_outer_prefix: false,
+                    has_cdata: false,
                 });
             }
             1 => {

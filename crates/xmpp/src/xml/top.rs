@@ -44,6 +44,8 @@ pub(crate) struct Head {
     pub(crate) inner: Span,
     /// Whether something inside uses a prefix of the stream's start tag.
     pub(crate) uses_outer_prefix: bool,
+    /// Whether text inside is written as CDATA; it leaves as plain text, which every reader reads the same way.
+    pub(crate) has_cdata: bool,
 }
 
 /// A direct child.
@@ -124,7 +126,7 @@ impl Top<'_> {
             Space::Declared(span) => ns::is_content(text(self.data, span)),
             _ => false,
         });
-        default == own && !prefixes && !spelt_out && !self.head.uses_outer_prefix
+        default == own && !prefixes && !spelt_out && !self.head.uses_outer_prefix && !self.head.has_cdata
     }
 
     fn default_declared(&self) -> Option<&str> {

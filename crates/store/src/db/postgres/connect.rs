@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::values::classify;
@@ -22,20 +22,36 @@ pub(super) struct Connected {
     pub(super) marker: u64,
 }
 
+/// How long the first connection waits for the lock: a process that has just ended may still hold it.
+const LOCK_TRIES: u32 = 20;
+
+/// The pause between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
 /// The first connection: brings the schema up to date, and does not wait for another server.
 pub(super) async fn first(config: Config) -> Result<Connected, StoreError> {
     let mut client = within(client(&config)).await?;
-    let row = client
-        .query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK])
-        .await
-        .map_err(|error| classify(&error))?;
-    if !row.get::<_, bool>(0) {
+    if !lock(&client).await? {
         let database = config.get_dbname().unwrap_or("the database");
         return Err(StoreError::InUse { lock: database.into(), pid: None });
     }
     migrate(&mut client).await?;
     let marker = marker(&client).await?;
     Ok(Connected { client, marker })
+}
+
+async fn lock(client: &Client) -> Result<bool, StoreError> {
+    for _ in 0..LOCK_TRIES {
+        let row = client
+            .query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK])
+            .await
+            .map_err(|error| classify(&error))?;
+        if row.get(0) {
+            return Ok(true);
+        }
+        sleep(LOCK_PAUSE).await;
+    }
+    Ok(false)
 }
 
 /// Another connection after one was lost. The lock is free once the server has done, or undone, what the lost one
