@@ -39,6 +39,8 @@ pub struct Session {
     wants_tls: bool,
     /// Who is to be told when everything before has been written.
     leaving: Vec<Return>,
+    /// The client has closed its half; ours follows once its last stanzas are done with.
+    ending: bool,
     /// Bytes that were taken and have not been written yet.
     unsent: usize,
     closed: bool,
@@ -56,6 +58,7 @@ impl Session {
             asking: None,
             wants_tls: false,
             leaving: Vec::new(),
+            ending: false,
             unsent: 0,
             closed: false,
         }
@@ -88,6 +91,10 @@ impl Session {
             for outgoing in leaving {
                 self.leave(now, outgoing);
             }
+            self.hear();
+        }
+        if !self.closed && self.ending && self.door.unhandled() == (0, 0) {
+            self.machine.answer(now, Answer::End);
             self.hear();
         }
         if !self.closed && self.door.queued_bytes() > self.node.config.outbound_bytes() {
@@ -200,6 +207,7 @@ impl Session {
                 }
                 Event::Bind { account, resource } => self.bind(account, resource),
                 Event::Stanza(stanza) => self.post(stanza),
+                Event::PeerEnded => self.ending = true,
                 Event::Closed(reason) => {
                     tracing::debug!(session = self.id(), peer = ?self.peer, ?reason, "stream closed");
                     self.close();

@@ -4,6 +4,7 @@ mod authenticating;
 mod binding;
 mod bound;
 mod closing;
+mod leaving;
 mod line;
 mod opening;
 mod securing;
@@ -32,6 +33,7 @@ use authenticating::Authenticating;
 use binding::Binding;
 use bound::Bound;
 use closing::Closing;
+use leaving::Leaving;
 use line::{Line, Reframe};
 use opening::Opening;
 use securing::Securing;
@@ -70,6 +72,9 @@ pub enum Event {
     },
     /// A stanza of a bound client: `from` is its full JID, `to` as it was sent.
     Stanza(Stanza),
+    /// *Asks* for the last of what the client's stanzas have begun: it has closed its half. Deliver it, then answer
+    /// `End`.
+    PeerEnded,
     /// The stream is over: send what `poll_send` still has, then close the connection.
     Closed(CloseReason),
 }
@@ -97,7 +102,8 @@ pub enum Answer {
     Close(StreamError),
     /// At any time: close because the server stops (`system-shutdown`).
     Shutdown,
-    /// At any time: close without an error, waiting a bounded time for the client to do so too.
+    /// At any time: close without an error, waiting a bounded time for the client to do so too. To `PeerEnded`: all has
+    /// been delivered.
     End,
 }
 
@@ -147,6 +153,7 @@ enum State {
     Authenticating(Box<Authenticating>),
     Binding(Binding),
     Bound(Bound),
+    Leaving(Leaving),
     Closing(Closing),
     Closed,
 }
@@ -223,7 +230,7 @@ impl C2s {
 
     /// Writes a stanza to a bound client; before and after that it is dropped.
     pub fn deliver(&mut self, stanza: &Stanza) {
-        if let State::Bound(_) = self.state {
+        if let State::Bound(_) | State::Leaving(_) = self.state {
             self.line.write_stanza(stanza);
         }
     }
@@ -237,6 +244,7 @@ impl C2s {
         match &mut self.state {
             State::Securing(_) => self.close(CloseReason::HandshakeTimeout),
             State::Closing(_) => self.close(CloseReason::Ended),
+            State::Leaving(_) => self.end(),
             State::Bound(bound) => {
                 if let Err(error) = bound.timeout(&mut self.line) {
                     self.fail(error);
@@ -269,6 +277,7 @@ impl C2s {
         match &self.state {
             State::Closed => None,
             State::Closing(closing) => Some(closing.due()),
+            State::Leaving(leaving) => Some(leaving.due()),
             State::Bound(bound) => bound.due(&self.line),
             _ => Some(self.line.deadline),
         }
@@ -277,7 +286,7 @@ impl C2s {
     /// Whether to read on. False while an answer is awaited and after the end.
     pub fn wants_input(&self) -> bool {
         match &self.state {
-            State::Securing(_) | State::Closed => false,
+            State::Securing(_) | State::Leaving(_) | State::Closed => false,
             State::Authenticating(authenticating) => !authenticating.awaits_answer(),
             State::Binding(binding) => !binding.awaits_answer(),
             _ => true,
@@ -381,6 +390,10 @@ impl C2s {
         match state {
             State::Securing(_) => self.close(CloseReason::Ended),
             State::Closing(_) => self.state = state,
+            State::Leaving(_) => {
+                self.line.write_close();
+                self.close(CloseReason::PeerClosed);
+            }
             other => {
                 self.line.write_close();
                 let bound = if let State::Bound(bound) = other {
@@ -422,12 +435,16 @@ impl State {
             State::Bound(bound) => bound.element(top, line).map(State::Bound),
             State::Closing(closing) => closing.element(top, line).map(State::Closing),
             State::Opening(_) | State::Securing(_) => Err(StreamCondition::NotAuthorized.into()),
-            State::Closed => Ok(State::Closed),
+            State::Leaving(_) | State::Closed => Ok(self),
         }
     }
 
     fn peer_closed(self, line: &mut Line) -> State {
         let reason = match self {
+            State::Bound(_) => {
+                line.events.push_back(Event::PeerEnded);
+                return State::Leaving(Leaving::new(line));
+            }
             State::Closing(_) => CloseReason::Ended,
             _ => {
                 line.write_close();

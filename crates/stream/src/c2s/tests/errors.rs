@@ -98,7 +98,7 @@ fn xml_that_is_refused() {
     opening_fails(&format!("{open}<a></b>"), NotWellFormed);
     opening_fails(&format!("{open}<a a='1' a='2'/>"), NotWellFormed);
     opening_fails(&format!("{open}<a:b/>"), NotWellFormed);
-    opening_fails("GET / HTTP/1.1\r\n\r\n", BadFormat);
+    opening_fails("GET / HTTP/1.1\r\n\r\n", NotWellFormed);
 }
 
 #[test]

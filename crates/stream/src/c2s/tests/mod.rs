@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use xmpp::error::StreamCondition;
+use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::Element;
 
 use super::{Answer, C2s, C2sSettings, CloseReason, Event, TransportFacts};
@@ -46,6 +47,8 @@ pub struct Host {
     pub closed: Option<CloseReason>,
     /// What to answer to credentials, in place of the truth.
     pub refusal: Option<SaslCondition>,
+    /// What is still to be delivered when the client has closed its half.
+    pub last_words: Option<Stanza>,
 }
 
 impl Host {
@@ -60,6 +63,7 @@ impl Host {
             stanzas,
             closed,
             refusal,
+            last_words: None,
         }
     }
 
@@ -96,6 +100,12 @@ impl Host {
                 Event::Stanza(stanza) => {
                     self.stanzas.push(stanza.to_xml());
                     None
+                }
+                Event::PeerEnded => {
+                    if let Some(last) = self.last_words.take() {
+                        self.machine.deliver(&last);
+                    }
+                    Some(Answer::End)
                 }
                 Event::Closed(reason) => {
                     self.closed = Some(reason);

@@ -146,6 +146,24 @@ fn the_client_closes() {
 }
 
 #[test]
+fn what_the_last_stanzas_lead_to_is_delivered_before_the_end() {
+    let mut host = Host::bound();
+    host.last_words = Some(Stanza::message(Type::Chat));
+    assert_eq!(host.say("</stream:stream>"), "<message type='chat'/></stream:stream>");
+    assert!(matches!(host.closed, Some(CloseReason::PeerClosed)));
+}
+
+#[test]
+fn nobody_waits_for_ever_for_the_last_delivery() {
+    let mut host = Host::bound();
+    host.machine.receive(host.now, b"</stream:stream>");
+    assert!(!host.machine.wants_input());
+    let due = host.machine.poll_timeout().unwrap();
+    host.machine.timeout(due);
+    assert_eq!(host.machine.poll_send().unwrap(), b"</stream:stream>");
+}
+
+#[test]
 fn the_client_fails() {
     let mut host = Host::bound();
     let error = "<stream:error><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>";
