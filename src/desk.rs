@@ -20,17 +20,11 @@ pub fn order(config: Config, command: &Command, arguments: &Arguments) -> anyhow
 
 fn at_the_store(config: Config, command: &Command, arguments: &Arguments) -> anyhow::Result<Lines> {
     start::make_data_dir(&config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let world = net::world();
         let store = start::open_store(&config).await?;
-        let desk = Stopped {
-            world,
-            config: Arc::new(config),
-            store,
-        };
+        let desk = Stopped { world, config: Arc::new(config), store };
         let lines = commands::run(&desk, command.name, arguments).await?;
         desk.store.close().await;
         Ok(lines)

@@ -17,22 +17,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let typed = console::words().get_matches();
-    let done = console::read(&typed)
-        .map_err(anyhow::Error::from)
-        .and_then(|typed| {
-            let config = typed.config.as_deref();
-            match typed.order {
-                Order::Start => start::start(settings::load(config)?),
-                Order::CheckConfig(file) => settings::check(file.as_deref().or(config)),
-                Order::PrintConfig => print(&server::config::keys::example()),
-                Order::ExplainConfig(key) => {
-                    print(&server::config::keys::explain(&key).map_err(anyhow::Error::msg)?)
-                }
-                Order::Desk(command, arguments) => {
-                    desk::order(settings::load(config)?, command, &arguments)
-                }
+    let done = console::read(&typed).map_err(anyhow::Error::from).and_then(|typed| {
+        let config = typed.config.as_deref();
+        match typed.order {
+            Order::Start => start::start(settings::load(config)?),
+            Order::CheckConfig(file) => settings::check(file.as_deref().or(config)),
+            Order::PrintConfig => print(&server::config::keys::example()),
+            Order::ExplainConfig(key) => {
+                print(&server::config::keys::explain(&key).map_err(anyhow::Error::msg)?)
             }
-        });
+            Order::Desk(command, arguments) => desk::order(settings::load(config)?, command, &arguments),
+        }
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -16,30 +16,21 @@ pub fn load(file: Option<&Path>) -> anyhow::Result<Config> {
         format!("{name} cannot be read; `waxwing config print-default > {name}` makes an example")
     })?;
     Config::parse(&text).map_err(|mistakes| {
-        let lines: Vec<_> = mistakes
-            .iter()
-            .map(|mistake| format!("{name}:{}: {}", mistake.line, mistake.text))
-            .collect();
+        let lines: Vec<_> =
+            mistakes.iter().map(|mistake| format!("{name}:{}: {}", mistake.line, mistake.text)).collect();
         anyhow!("the configuration has mistakes\n{}", lines.join("\n"))
     })
 }
 
 /// Says whether a file can be started with.
 pub fn check(file: Option<&Path>) -> anyhow::Result<()> {
-    let Some(path) = file else {
-        bail!("which file? `waxwing config check FILE`")
-    };
+    let Some(path) = file else { bail!("which file? `waxwing config check FILE`") };
     let config = load(Some(path))?;
     // Certificates are part of it; one that the server would make itself needs no look.
     if !config.certificates.is_empty() {
         net::Tls::load(sources(&config))?;
     }
-    writeln!(
-        std::io::stdout(),
-        "{} is fine: it serves {}",
-        path.display(),
-        config.domains.join(", ")
-    )?;
+    writeln!(std::io::stdout(), "{} is fine: it serves {}", path.display(), config.domains.join(", "))?;
     Ok(())
 }
 

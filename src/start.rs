@@ -19,9 +19,7 @@ use crate::stop::{self, Signals};
 pub fn start(config: Config) -> anyhow::Result<()> {
     log::begin(&config)?;
     make_data_dir(&config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(run(Arc::new(config)));
     // What is still running holds nothing that is not committed.
     runtime.shutdown_background();
@@ -60,33 +58,23 @@ async fn run(config: Arc<Config>) -> anyhow::Result<()> {
 /// The directory of everything that is kept; only its owner may look into it.
 pub fn make_data_dir(config: &Config) -> anyhow::Result<()> {
     let path = &config.data_dir;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .with_context(|| {
-            format!(
-                "the data directory {} cannot be made; see `data_dir` in the configuration",
-                path.display()
-            )
-        })
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| {
+        format!("the data directory {} cannot be made; see `data_dir` in the configuration", path.display())
+    })
 }
 
 /// Opens the store and brings it up to date.
 pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let url: StoreUrl = config
-        .store_url()
-        .parse()
-        .map_err(|error| anyhow!("`store.url`: {error}"))?;
-    Store::open(&url)
-        .await
-        .context("the store cannot be opened")
+    let url: StoreUrl = config.store_url().parse().map_err(|error| anyhow!("`store.url`: {error}"))?;
+    Store::open(&url).await.context("the store cannot be opened")
 }
 
 fn certificates(config: &Config) -> anyhow::Result<net::Sources> {
     let mut sources = sources(config);
     if sources.files.is_empty() {
-        let made = net::tls::self_signed(&config.data_dir, &config.domains, SystemTime::now())?;
+        #[allow(clippy::disallowed_methods)] // before there is a World
+        let now = SystemTime::now();
+        let made = net::tls::self_signed(&config.data_dir, &config.domains, now)?;
         sources.files.push(made);
     }
     Ok(sources)
@@ -106,9 +94,7 @@ fn open_desk(config: &Config, desk: Running) -> anyhow::Result<Control> {
 fn banner(config: &Config, addresses: &[(std::net::SocketAddr, Entrance)]) -> anyhow::Result<()> {
     let of = |wanted| {
         let list = addresses.iter().filter(|(_, entrance)| *entrance == wanted);
-        list.map(|(address, _)| address.to_string())
-            .collect::<Vec<_>>()
-            .join(", ")
+        list.map(|(address, _)| address.to_string()).collect::<Vec<_>>().join(", ")
     };
     let mut clients = Vec::new();
     for (entrance, how) in [(Entrance::StartTls, "STARTTLS"), (Entrance::Direct, "TLS")] {
@@ -117,11 +103,7 @@ fn banner(config: &Config, addresses: &[(std::net::SocketAddr, Entrance)]) -> an
             clients.push(format!("{list} ({how})"));
         }
     }
-    let engine = if config.store_url().starts_with("sqlite:") {
-        "SQLite"
-    } else {
-        "PostgreSQL"
-    };
+    let engine = if config.store_url().starts_with("sqlite:") { "SQLite" } else { "PostgreSQL" };
     let data = config.data_dir.display();
     let certificate = match config.certificates.first() {
         Some((certificate, _)) => format!("certificate {}", certificate.display()),
@@ -129,12 +111,7 @@ fn banner(config: &Config, addresses: &[(std::net::SocketAddr, Entrance)]) -> an
     };
     let first = config.domains.first().map_or("localhost", String::as_str);
     let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "waxwing {} serves {}",
-        env!("CARGO_PKG_VERSION"),
-        config.domains.join(", ")
-    )?;
+    writeln!(out, "waxwing {} serves {}", env!("CARGO_PKG_VERSION"), config.domains.join(", "))?;
     writeln!(out, "  clients    {}", clients.join("\n             "))?;
     writeln!(out, "  data       {data} ({engine}; {certificate})")?;
     writeln!(out, "  add people waxwing user add alice@{first}")?;

@@ -57,13 +57,11 @@ pub async fn farewell(node: &Arc<Node>) {
     node.shutdown();
     let gone = async {
         while node.connections() > 0 {
+            #[allow(clippy::disallowed_methods)] // above the World
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     if tokio::time::timeout(FAREWELL, gone).await.is_err() {
-        tracing::info!(
-            connections = node.connections(),
-            "some clients did not say goodbye"
-        );
+        tracing::info!(connections = node.connections(), "some clients did not say goodbye");
     }
 }

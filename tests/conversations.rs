@@ -1,6 +1,7 @@
 //! Every dialogue in `conversations/`, over sockets against this server, on both engines.
 //!
 //! `CONVERSATION=blocking cargo test --test conversations` plays only those whose name contains the word.
+#![allow(clippy::unwrap_used)]
 
 use simulator::conversation::{Outcome, Script, play};
 use std::path::{Path, PathBuf};
@@ -40,17 +41,10 @@ fn every_conversation_can_be_read() {
 fn files() -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("conversations");
     let wanted = std::env::var("CONVERSATION").unwrap_or_default();
-    let entries = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> = entries
         .filter(|path| path.extension().is_some_and(|end| end == "txt"))
-        .filter(|path| {
-            path.file_stem()
-                .unwrap()
-                .to_string_lossy()
-                .contains(&wanted)
-        })
+        .filter(|path| path.file_stem().unwrap().to_string_lossy().contains(&wanted))
         .collect();
     files.sort();
     files
@@ -79,25 +73,12 @@ fn play_all(postgres: Option<Arc<Postgres>>) {
     });
     let mut failures = failures.into_inner().unwrap();
     failures.sort();
-    println!(
-        "{} of {} conversations went as written",
-        played.into_inner(),
-        files.len()
-    );
-    assert!(
-        failures.is_empty(),
-        "{} went another way:\n\n{}",
-        failures.len(),
-        failures.join("\n\n")
-    );
+    println!("{} of {} conversations went as written", played.into_inner(), files.len());
+    assert!(failures.is_empty(), "{} went another way:\n\n{}", failures.len(), failures.join("\n\n"));
 }
 
 fn play_one(file: &Path, stage: &mut Sockets<Waxwing>) -> Result<Outcome, String> {
-    let name = file
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
     let script = Script::read(&text).map_err(|why| format!("{name}: {why}"))?;
     let played = play(&script, stage, &|_| "secret".to_owned());

@@ -24,10 +24,7 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key)?.pem();
-        Ok(Authority {
-            issuer: Issuer::new(params, key),
-            pem,
-        })
+        Ok(Authority { issuer: Issuer::new(params, key), pem })
     }
 
     /// A certificate that says that its owner is `account`.

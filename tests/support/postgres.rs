@@ -19,42 +19,20 @@ impl Postgres {
     /// # Errors
     /// When no PostgreSQL is installed, or it does not start.
     pub fn start() -> Result<Self, String> {
-        let bin = binaries()
-            .ok_or("no PostgreSQL under /usr/lib/postgresql; apt-get install postgresql")?;
-        let dir = tempfile::Builder::new()
-            .prefix("waxwing-pg")
-            .tempdir()
-            .map_err(|error| error.to_string())?;
+        let bin = binaries().ok_or("no PostgreSQL under /usr/lib/postgresql; apt-get install postgresql")?;
+        let dir =
+            tempfile::Builder::new().prefix("waxwing-pg").tempdir().map_err(|error| error.to_string())?;
         let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-        let port = listener
-            .local_addr()
-            .map_err(|error| error.to_string())?
-            .port();
+        let port = listener.local_addr().map_err(|error| error.to_string())?.port();
         drop(listener);
-        let postgres = Postgres {
-            bin,
-            dir,
-            port,
-            databases: AtomicU32::new(0),
-        };
+        let postgres = Postgres { bin, dir, port, databases: AtomicU32::new(0) };
         if is_root() {
-            run(Command::new("chown")
-                .arg("postgres")
-                .arg(postgres.dir.path()))?;
+            run(Command::new("chown").arg("postgres").arg(postgres.dir.path()))?;
         }
         let data = postgres.data();
         run(postgres
             .tool("initdb")
-            .args([
-                "-U",
-                "waxwing",
-                "-A",
-                "trust",
-                "--no-sync",
-                "-E",
-                "UTF8",
-                "-D",
-            ])
+            .args(["-U", "waxwing", "-A", "trust", "--no-sync", "-E", "UTF8", "-D"])
             .arg(&data))?;
         // Nothing here must outlive a power cut, only the server under test.
         let options = format!(
@@ -113,11 +91,7 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         let data = self.data();
-        let _ = run(self
-            .tool("pg_ctl")
-            .args(["-m", "immediate", "-D"])
-            .arg(data)
-            .arg("stop"));
+        let _ = run(self.tool("pg_ctl").args(["-m", "immediate", "-D"]).arg(data).arg("stop"));
     }
 }
 
@@ -132,24 +106,14 @@ fn binaries() -> Option<PathBuf> {
 }
 
 fn is_root() -> bool {
-    let owner =
-        std::fs::metadata("/proc/self").map(|data| std::os::unix::fs::MetadataExt::uid(&data));
+    let owner = std::fs::metadata("/proc/self").map(|data| std::os::unix::fs::MetadataExt::uid(&data));
     matches!(owner, Ok(0))
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
     // A daemon that keeps the pipe open must not keep us waiting, so its output goes to a file of its own or nowhere.
-    let ended = command
-        .current_dir(Path::new("/"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let status = ended
-        .status()
-        .map_err(|error| format!("{command:?}: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("{command:?}: {status}"))
-    }
+    let ended =
+        command.current_dir(Path::new("/")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let status = ended.status().map_err(|error| format!("{command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
 }

@@ -52,12 +52,7 @@ enum Link {
 impl<H> Sockets<H> {
     /// A stage with nobody connected.
     pub fn new(house: H) -> Self {
-        Sockets {
-            house,
-            patience: Duration::from_secs(10),
-            addresses: None,
-            wires: Vec::new(),
-        }
+        Sockets { house, patience: Duration::from_secs(10), addresses: None, wires: Vec::new() }
     }
 }
 
@@ -76,32 +71,22 @@ impl<H: House> Stage for Sockets<H> {
         let addresses = self.addresses.ok_or("the server was not started")?;
         let address = match door {
             Door::Plain => addresses.plain,
-            Door::Tls => addresses
-                .tls
-                .ok_or("this server has no port for direct TLS")?,
+            Door::Tls => addresses.tls.ok_or("this server has no port for direct TLS")?,
         };
         let link = TcpStream::connect(address).map_err(|error| format!("{address}: {error}"))?;
         link.set_nodelay(true).map_err(|error| error.to_string())?;
-        link.set_read_timeout(Some(self.patience))
-            .map_err(|error| error.to_string())?;
+        link.set_read_timeout(Some(self.patience)).map_err(|error| error.to_string())?;
         self.wires.push(Some(Link::Plain(link)));
         Ok(Wire(self.wires.len() - 1))
     }
 
-    fn secure(
-        &mut self,
-        wire: Wire,
-        domain: &str,
-        account: Option<&str>,
-    ) -> Result<Binding, String> {
+    fn secure(&mut self, wire: Wire, domain: &str, account: Option<&str>) -> Result<Binding, String> {
         let Some(Link::Plain(tcp)) = self.wires[wire.0].take() else {
             return Err("TLS is there already, or the connection is not".to_owned());
         };
         let identity = match account {
             Some(account) => Some(
-                self.house
-                    .identity(account)
-                    .ok_or_else(|| format!("no certificate for {account} here"))?,
+                self.house.identity(account).ok_or_else(|| format!("no certificate for {account} here"))?,
             ),
             None => None,
         };
@@ -110,9 +95,7 @@ impl<H: House> Stage for Sockets<H> {
             ClientConnection::new(settings(identity), name).map_err(|error| error.to_string())?;
         let mut tls = StreamOwned::new(connection, tcp);
         while tls.conn.is_handshaking() {
-            tls.conn
-                .complete_io(&mut tls.sock)
-                .map_err(|error| format!("TLS: {error}"))?;
+            tls.conn.complete_io(&mut tls.sock).map_err(|error| format!("TLS: {error}"))?;
         }
         let binding = binding(&tls.conn);
         self.wires[wire.0] = Some(Link::Tls(Box::new(tls)));
@@ -158,10 +141,7 @@ impl<H: House> Stage for Sockets<H> {
     }
 
     fn pass(&mut self, _time: Duration) -> Result<(), String> {
-        Err(
-            "time passes at its own pace on sockets; mark the conversation '# only: simulator'"
-                .to_owned(),
-        )
+        Err("time passes at its own pace on sockets; mark the conversation '# only: simulator'".to_owned())
     }
 }
 
@@ -173,9 +153,9 @@ fn settings(identity: Option<Identity>) -> Arc<ClientConfig> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)));
     let mut settings = match identity {
-        Some((chain, key)) => builder
-            .with_client_auth_cert(chain, key)
-            .expect("the key fits the certificate"),
+        Some((chain, key)) => {
+            builder.with_client_auth_cert(chain, key).expect("the key fits the certificate")
+        }
         None => builder.with_no_client_auth(),
     };
     settings.alpn_protocols = vec![b"xmpp-client".to_vec()];
@@ -185,20 +165,15 @@ fn settings(identity: Option<Identity>) -> Arc<ClientConfig> {
 fn binding(connection: &ClientConnection) -> Binding {
     // RFC 9266 §2.
     let exporter = match connection.protocol_version() {
-        Some(rustls::ProtocolVersion::TLSv1_3) => connection
-            .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None)
-            .ok(),
+        Some(rustls::ProtocolVersion::TLSv1_3) => {
+            connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None).ok()
+        }
         _ => None,
     };
-    let certificate = connection
-        .peer_certificates()
-        .and_then(|chain| chain.first());
+    let certificate = connection.peer_certificates().and_then(|chain| chain.first());
     // RFC 5929 §4.1: SHA-256, for all certificates that the tests make.
     let end_point = certificate.map(|der| simulator::conversation::sha256(der));
-    Binding {
-        exporter: exporter.map(|data| data.to_vec()),
-        end_point,
-    }
+    Binding { exporter: exporter.map(|data| data.to_vec()), end_point }
 }
 
 /// What is said is tested here, not who is spoken to: any certificate will do, if it signs the handshake.
@@ -223,12 +198,7 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -237,12 +207,7 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

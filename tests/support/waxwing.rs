@@ -1,4 +1,5 @@
 //! A house with our server in it: a fresh directory, a configuration, accounts made by its own command, and a start.
+#![allow(clippy::disallowed_methods)] // a real process is waited for
 
 use crate::support::authority::Authority;
 use crate::support::postgres::Postgres;
@@ -31,33 +32,21 @@ struct Running {
 impl Waxwing {
     /// A house without a server yet; its servers store with SQLite, or in this PostgreSQL.
     pub fn new(postgres: Option<Arc<Postgres>>) -> Self {
-        Waxwing {
-            postgres,
-            authority: None,
-            running: None,
-        }
+        Waxwing { postgres, authority: None, running: None }
     }
 
     /// The end of what the server logged, for people who look for what went wrong.
     pub fn last_words(&self) -> String {
-        let log = self
-            .running
-            .as_ref()
-            .map(|running| std::fs::read_to_string(running.log()).unwrap_or_default());
+        let log =
+            self.running.as_ref().map(|running| std::fs::read_to_string(running.log()).unwrap_or_default());
         let log = log.unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
 
     fn prepare(&mut self, scene: &Scene) -> Result<Running, String> {
-        let dir = tempfile::Builder::new()
-            .prefix("waxwing")
-            .tempdir()
-            .map_err(|error| error.to_string())?;
-        let addresses = Addresses {
-            plain: free()?,
-            tls: Some(free()?),
-        };
+        let dir = tempfile::Builder::new().prefix("waxwing").tempdir().map_err(|error| error.to_string())?;
+        let addresses = Addresses { plain: free()?, tls: Some(free()?) };
         let mut text = format!(
             "domains = [\"one.test\", \"two.test\"]\ndata_dir = \"{0}/data\"\n\
              [listen]\nc2s = [\"{1}\"]\nc2s_tls = [\"{2}\"]\n[log]\nlevel = \"info\"\n[sasl]\niterations = 4096\n",
@@ -67,16 +56,8 @@ impl Waxwing {
         );
         let has = |setting: &Setting| scene.settings.contains(setting);
         let _ = writeln!(text, "anonymous = {}", has(&Setting::Anonymous));
-        let _ = writeln!(
-            text,
-            "[registration]\nopen = {}",
-            has(&Setting::RegistrationOpen)
-        );
-        let _ = writeln!(
-            text,
-            "[tls]\nrequired = {}",
-            !has(&Setting::PlaintextAllowed)
-        );
+        let _ = writeln!(text, "[registration]\nopen = {}", has(&Setting::RegistrationOpen));
+        let _ = writeln!(text, "[tls]\nrequired = {}", !has(&Setting::PlaintextAllowed));
         if has(&Setting::ClientCertificates) {
             let authority = Authority::new().map_err(|error| error.to_string())?;
             let file = dir.path().join("clients.pem");
@@ -89,11 +70,7 @@ impl Waxwing {
         }
         text.push_str(&tables(&scene.settings));
         std::fs::write(dir.path().join("waxwing.toml"), text).map_err(|error| error.to_string())?;
-        Ok(Running {
-            dir,
-            addresses,
-            child: None,
-        })
+        Ok(Running { dir, addresses, child: None })
     }
 }
 
@@ -110,10 +87,7 @@ fn tables(settings: &[Setting]) -> String {
             _ => {}
         }
     }
-    format!(
-        "[admin]\naccounts = [{}]\n[contact]\n{contacts}[limits]\n{limits}",
-        admins.join(", ")
-    )
+    format!("[admin]\naccounts = [{}]\n[contact]\n{contacts}[limits]\n{limits}", admins.join(", "))
 }
 
 impl House for Waxwing {
@@ -167,41 +141,26 @@ impl Running {
         if let Some(mut input) = child.stdin.take() {
             let _ = writeln!(input, "{password}");
         }
-        let ended = child
-            .wait_with_output()
-            .map_err(|error| error.to_string())?;
+        let ended = child.wait_with_output().map_err(|error| error.to_string())?;
         if ended.status.success() {
             Ok(())
         } else {
-            Err(format!(
-                "{account} was not added: {}",
-                String::from_utf8_lossy(&ended.stderr)
-            ))
+            Err(format!("{account} was not added: {}", String::from_utf8_lossy(&ended.stderr)))
         }
     }
 
     fn start(&mut self) -> Result<(), String> {
-        let open = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.log());
+        let open = std::fs::OpenOptions::new().create(true).append(true).open(self.log());
         let log = open.map_err(|error| error.to_string())?;
         let copy = log.try_clone().map_err(|error| error.to_string())?;
         let mut command = self.command(&["start"]);
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(copy)
-            .spawn();
+        let child = command.stdin(Stdio::null()).stdout(log).stderr(copy).spawn();
         self.child = Some(child.map_err(|error| error.to_string())?);
         let begun = Instant::now();
         while TcpStream::connect(self.addresses.tls.unwrap_or(self.addresses.plain)).is_err()
             || TcpStream::connect(self.addresses.plain).is_err()
         {
-            let gone = self
-                .child
-                .as_mut()
-                .is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))));
+            let gone = self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))));
             if gone || begun.elapsed() > PATIENCE {
                 let log = std::fs::read_to_string(self.log()).unwrap_or_default();
                 return Err(format!("the server does not listen:\n{log}"));
@@ -216,9 +175,7 @@ impl Running {
         let Some(mut child) = self.child.take() else {
             return Ok(());
         };
-        let asked = Command::new("kill")
-            .args(["-TERM", &child.id().to_string()])
-            .status();
+        let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
         asked.map_err(|error| error.to_string())?;
         let begun = Instant::now();
         while matches!(child.try_wait(), Ok(None)) {

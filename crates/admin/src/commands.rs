@@ -147,24 +147,13 @@ pub fn find(name: &str) -> Option<&'static Command> {
 pub async fn run(desk: &dyn Desk, name: &str, arguments: &Arguments) -> Result<Lines, Refused> {
     let command = find(name).ok_or_else(|| Refused(format!("there is no command `{name}`")))?;
     for (name, _) in &arguments.0 {
-        if !command
-            .arguments
-            .iter()
-            .any(|argument| argument.name == name)
-        {
+        if !command.arguments.iter().any(|argument| argument.name == name) {
             return Err(Refused(format!("`{}` takes no `{name}`", command.name)));
         }
     }
-    for argument in command
-        .arguments
-        .iter()
-        .filter(|argument| argument.required)
-    {
+    for argument in command.arguments.iter().filter(|argument| argument.required) {
         if arguments.one(argument.name).is_none() {
-            return Err(Refused(format!(
-                "`{}` wants `{}`: {}",
-                command.name, argument.name, argument.doc
-            )));
+            return Err(Refused(format!("`{}` wants `{}`: {}", command.name, argument.name, argument.doc)));
         }
     }
     (command.run)(desk, arguments).await
@@ -182,10 +171,7 @@ impl Arguments {
 
     /// All values of this name.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.0
-            .iter()
-            .filter(move |(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     fn account(&self, desk: &dyn Desk) -> Result<BareJid, Refused> {
@@ -203,23 +189,16 @@ impl Arguments {
         let Some(count) = self.one(COUNT.name) else {
             return Ok(usize::MAX);
         };
-        count
-            .parse()
-            .map_err(|_| Refused(format!("`{count}` is not a number")))
+        count.parse().map_err(|_| Refused(format!("`{count}` is not a number")))
     }
 }
 
 /// The address of an account of ours.
 fn account(desk: &dyn Desk, text: &str) -> Result<BareJid, Refused> {
-    let jid = Jid::new(text).map_err(|_| {
-        Refused(format!(
-            "`{text}` is not an address, as alice@example.org is"
-        ))
-    })?;
+    let jid = Jid::new(text)
+        .map_err(|_| Refused(format!("`{text}` is not an address, as alice@example.org is")))?;
     if jid.local().is_none() || !jid.is_bare() {
-        return Err(Refused(format!(
-            "`{text}` is not the address of an account, as alice@example.org is"
-        )));
+        return Err(Refused(format!("`{text}` is not the address of an account, as alice@example.org is")));
     }
     ours(desk, &jid)?;
     Ok(jid.bare())
@@ -231,11 +210,7 @@ fn ours(desk: &dyn Desk, jid: &Jid) -> Result<(), Refused> {
     if domains.iter().any(|domain| domain == jid.domain()) {
         return Ok(());
     }
-    Err(Refused(format!(
-        "`{}` is not served here; `domains` names {}",
-        jid.domain(),
-        domains.join(", ")
-    )))
+    Err(Refused(format!("`{}` is not served here; `domains` names {}", jid.domain(), domains.join(", "))))
 }
 
 /// One line of an answer.
@@ -250,32 +225,13 @@ mod tests {
     #[test]
     fn names_are_unique_and_arguments_are_in_order() {
         for (at, command) in COMMANDS.iter().enumerate() {
+            assert!(!COMMANDS[..at].iter().any(|other| other.name == command.name), "{}", command.name);
             assert!(
-                !COMMANDS[..at]
-                    .iter()
-                    .any(|other| other.name == command.name),
-                "{}",
-                command.name
+                command.words.is_empty() || !COMMANDS[..at].iter().any(|other| other.words == command.words)
             );
-            assert!(
-                command.words.is_empty()
-                    || !COMMANDS[..at]
-                        .iter()
-                        .any(|other| other.words == command.words)
-            );
-            let first_optional = command
-                .arguments
-                .iter()
-                .position(|argument| !argument.required);
-            let last_required = command
-                .arguments
-                .iter()
-                .rposition(|argument| argument.required);
-            assert!(
-                first_optional.is_none() || last_required < first_optional,
-                "{}",
-                command.name
-            );
+            let first_optional = command.arguments.iter().position(|argument| !argument.required);
+            let last_required = command.arguments.iter().rposition(|argument| argument.required);
+            assert!(first_optional.is_none() || last_required < first_optional, "{}", command.name);
         }
     }
 
@@ -284,15 +240,8 @@ mod tests {
     fn ad_hoc_commands_are_known_here() {
         for order in features::ad_hoc::COMMANDS {
             let command = find(order.desk).unwrap_or_else(|| panic!("{} is not known", order.desk));
-            for field in order
-                .fields
-                .iter()
-                .filter(|field| field.var != "password-verify")
-            {
-                let known = command
-                    .arguments
-                    .iter()
-                    .any(|argument| argument.name == field.var);
+            for field in order.fields.iter().filter(|field| field.var != "password-verify") {
+                let known = command.arguments.iter().any(|argument| argument.name == field.var);
                 assert!(known, "{} takes no {}", order.desk, field.var);
             }
         }

@@ -54,27 +54,18 @@ pub fn words() -> Words {
             .subcommand_required(true)
             .arg_required_else_help(true)
             .subcommand(
-                Words::new("check")
-                    .about("Look for mistakes in a configuration")
-                    .arg(
-                        Arg::new("file")
-                            .value_name("FILE")
-                            .value_parser(clap::value_parser!(PathBuf))
-                            .help("The file; else that of --config"),
-                    ),
+                Words::new("check").about("Look for mistakes in a configuration").arg(
+                    Arg::new("file")
+                        .value_name("FILE")
+                        .value_parser(clap::value_parser!(PathBuf))
+                        .help("The file; else that of --config"),
+                ),
             )
-            .subcommand(
-                Words::new("print-default").about("Print a configuration with every key explained"),
-            )
+            .subcommand(Words::new("print-default").about("Print a configuration with every key explained"))
             .subcommand(
                 Words::new("explain")
                     .about("Explain a key or a section")
-                    .arg(
-                        Arg::new("key")
-                            .value_name("KEY")
-                            .required(true)
-                            .help("As tls.certificate, or tls"),
-                    ),
+                    .arg(Arg::new("key").value_name("KEY").required(true).help("As tls.certificate, or tls")),
             ),
     )
 }
@@ -85,17 +76,11 @@ fn add(tree: Words, words: &'static [&'static str], command: &Command) -> Words 
         return tree;
     };
     if rest.is_empty() {
-        let arguments = command
-            .arguments
-            .iter()
-            .filter(|argument| argument.input != Input::Password);
-        return tree.subcommand(
-            Words::new(*first)
-                .about(command.doc)
-                .args(arguments.map(arg)),
-        );
+        let arguments = command.arguments.iter().filter(|argument| argument.input != Input::Password);
+        return tree.subcommand(Words::new(*first).about(command.doc).args(arguments.map(arg)));
     }
-    let branch = match tree.find_subcommand(first) {
+
+    match tree.find_subcommand(first) {
         Some(_) => tree.mut_subcommand(first, |branch| add(branch, rest, command)),
         None => {
             let about = match *first {
@@ -103,25 +88,17 @@ fn add(tree: Words, words: &'static [&'static str], command: &Command) -> Words 
                 "session" => "See and end connections",
                 _ => "",
             };
-            let branch = Words::new(*first)
-                .about(about)
-                .subcommand_required(true)
-                .arg_required_else_help(true);
+            let branch =
+                Words::new(*first).about(about).subcommand_required(true).arg_required_else_help(true);
             tree.subcommand(add(branch, rest, command))
         }
-    };
-    branch
+    }
 }
 
 fn arg(argument: &Argument) -> Arg {
-    let arg = Arg::new(argument.name)
-        .value_name(argument.shown)
-        .help(argument.doc);
+    let arg = Arg::new(argument.name).value_name(argument.shown).help(argument.doc);
     match argument.input {
-        Input::Addresses => arg
-            .required(argument.required)
-            .num_args(1..)
-            .action(ArgAction::Append),
+        Input::Addresses => arg.required(argument.required).num_args(1..).action(ArgAction::Append),
         Input::Domain => arg.long("domain"),
         Input::Count => arg.long("max"),
         Input::Account | Input::Password => arg.required(argument.required),
@@ -145,9 +122,7 @@ pub fn read(typed: &ArgMatches) -> Result<Typed, Refused> {
         },
         Some((first, rest)) => desk_order(&[first], rest)?,
         None => {
-            return Err(Refused(
-                "nothing was ordered; `waxwing help` shows what can be".to_owned(),
-            ));
+            return Err(Refused("nothing was ordered; `waxwing help` shows what can be".to_owned()));
         }
     };
     Ok(Typed { order, config })
@@ -164,16 +139,10 @@ fn desk_order(words: &[&str], typed: &ArgMatches) -> Result<Order, Refused> {
     let mut arguments = Arguments::default();
     for argument in command.arguments {
         if argument.input == Input::Password {
-            arguments
-                .0
-                .push((argument.name.to_owned(), read_password()?));
+            arguments.0.push((argument.name.to_owned(), read_password()?));
             continue;
         }
-        for value in typed
-            .get_many::<String>(argument.name)
-            .into_iter()
-            .flatten()
-        {
+        for value in typed.get_many::<String>(argument.name).into_iter().flatten() {
             arguments.0.push((argument.name.to_owned(), value.clone()));
         }
     }
@@ -197,11 +166,7 @@ fn read_password() -> Result<String, Refused> {
 /// # Errors
 /// When nobody reads it.
 pub fn show(layout: Layout, lines: &Lines, out: &mut dyn Write) -> io::Result<()> {
-    let width = lines
-        .iter()
-        .map(|(name, _)| name.chars().count())
-        .max()
-        .unwrap_or_default();
+    let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
     for (name, value) in lines {
         match layout {
             Layout::Deeds => writeln!(out, "{value} {name}")?,
@@ -229,47 +194,29 @@ mod tests {
     #[test]
     fn orders_are_understood() {
         assert!(matches!(order("waxwing start"), Some(Order::Start)));
-        assert!(matches!(
-            order("waxwing config check a.toml"),
-            Some(Order::CheckConfig(Some(_)))
-        ));
+        assert!(matches!(order("waxwing config check a.toml"), Some(Order::CheckConfig(Some(_)))));
         assert!(
             matches!(order("waxwing config explain tls"), Some(Order::ExplainConfig(key)) if key == "tls")
         );
-        let Some(Order::Desk(command, arguments)) =
-            order("waxwing user remove a@one.test b@one.test")
-        else {
+        let Some(Order::Desk(command, arguments)) = order("waxwing user remove a@one.test b@one.test") else {
             panic!("not understood")
         };
         assert_eq!(command.name, "delete-user");
-        assert_eq!(
-            arguments.all("accountjids").collect::<Vec<_>>(),
-            ["a@one.test", "b@one.test"]
-        );
-        let Some(Order::Desk(_, arguments)) = order("waxwing user list --domain one.test --max 5")
-        else {
+        assert_eq!(arguments.all("accountjids").collect::<Vec<_>>(), ["a@one.test", "b@one.test"]);
+        let Some(Order::Desk(_, arguments)) = order("waxwing user list --domain one.test --max 5") else {
             panic!("not understood")
         };
-        assert_eq!(
-            (arguments.one("domain"), arguments.one("max_items")),
-            (Some("one.test"), Some("5"))
-        );
-        assert!(
-            matches!(order("waxwing status"), Some(Order::Desk(command, _)) if command.name == "status")
-        );
+        assert_eq!((arguments.one("domain"), arguments.one("max_items")), (Some("one.test"), Some("5")));
+        assert!(matches!(order("waxwing status"), Some(Order::Desk(command, _)) if command.name == "status"));
         assert!(order("waxwing user").is_none());
         assert!(order("waxwing sing").is_none());
     }
 
     #[test]
     fn the_configuration_can_be_named_anywhere() {
-        for line in [
-            "waxwing --config x.toml start",
-            "waxwing start --config x.toml",
-        ] {
-            let typed = words()
-                .try_get_matches_from(line.split(' '))
-                .unwrap_or_else(|error| panic!("{error}"));
+        for line in ["waxwing --config x.toml start", "waxwing start --config x.toml"] {
+            let typed =
+                words().try_get_matches_from(line.split(' ')).unwrap_or_else(|error| panic!("{error}"));
             let typed = read(&typed).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(typed.config, Some(PathBuf::from("x.toml")));
         }

@@ -41,15 +41,11 @@ pub trait Desk: Send + Sync {
 
 /// Answered in the same words by either desk.
 fn exists(account: &BareJid) -> Refused {
-    Refused(format!(
-        "{account} exists already; `waxwing user password {account}` changes its password"
-    ))
+    Refused(format!("{account} exists already; `waxwing user password {account}` changes its password"))
 }
 
 fn is_missing(account: &BareJid) -> Refused {
-    Refused(format!(
-        "there is no account {account}; `waxwing user list` shows those that there are"
-    ))
+    Refused(format!("there is no account {account}; `waxwing user list` shows those that there are"))
 }
 
 fn unreadable(error: &store::StoreError) -> Refused {

@@ -12,11 +12,7 @@ use crate::commands::Refused;
 ///
 /// # Errors
 /// When the pool is full, or the password holds characters that none may hold (RFC 8265 §4.2).
-pub async fn derive(
-    world: &World,
-    password: Password,
-    iterations: u32,
-) -> Result<Credentials, Refused> {
+pub async fn derive(world: &World, password: Password, iterations: u32) -> Result<Credentials, Refused> {
     let (done, keys) = oneshot::channel();
     let salts = Salts::new(world);
     let job = Box::new(move || {

@@ -32,15 +32,11 @@ enum Answer {
 /// Answers one line.
 pub async fn answer(desk: &dyn Desk, line: &str) -> String {
     let answer = match serde_json::from_str::<Question>(line) {
-        Ok(question) => {
-            commands::run(desk, &question.command, &Arguments(question.arguments)).await
-        }
+        Ok(question) => commands::run(desk, &question.command, &Arguments(question.arguments)).await,
         // What was sent is not repeated: there may be a password in it.
-        Err(error) => Err(Refused(format!(
-            "not a question: line {}, column {}",
-            error.line(),
-            error.column()
-        ))),
+        Err(error) => {
+            Err(Refused(format!("not a question: line {}, column {}", error.line(), error.column())))
+        }
     };
     let answer = match answer {
         Ok(lines) => Answer::Ok(lines),
@@ -68,18 +64,13 @@ pub fn ask(socket: &Path, command: &str, arguments: &Arguments) -> Result<Option
             };
         }
     };
-    let question = Question {
-        command: command.to_owned(),
-        arguments: arguments.0.clone(),
-    };
+    let question = Question { command: command.to_owned(), arguments: arguments.0.clone() };
     let line = converse(stream, &question)
         .map_err(|error| Refused(format!("the server does not answer: {error}")))?;
     match serde_json::from_str(&line) {
         Ok(Answer::Ok(lines)) => Ok(Some(lines)),
         Ok(Answer::Error(why)) => Err(Refused(why)),
-        Err(_) => Err(Refused(
-            "the server's answer cannot be read; is it of another version?".to_owned(),
-        )),
+        Err(_) => Err(Refused("the server's answer cannot be read; is it of another version?".to_owned())),
     }
 }
 

@@ -59,8 +59,7 @@ struct Open {
 
 impl Desk {
     fn expire(&mut self, now: Instant) {
-        self.open
-            .retain(|_, open| now.saturating_duration_since(open.since) < OPEN_FOR);
+        self.open.retain(|_, open| now.saturating_duration_since(open.since) < OPEN_FOR);
     }
 
     fn hand_out(&mut self, id: String, open: Open) {
@@ -76,10 +75,7 @@ impl Desk {
 
 /// The commands as service discovery lists them: node and name.
 pub fn list() -> Vec<(&'static str, &'static str)> {
-    COMMANDS
-        .iter()
-        .map(|command| (command.node, command.name))
-        .collect()
+    COMMANDS.iter().map(|command| (command.node, command.name)).collect()
 }
 
 /// What an order asks to be done (XEP-0050 §4.1).
@@ -144,20 +140,10 @@ fn begin(
         return Ok(run(command, &id, Vec::new(), iq, step));
     }
     // One form only, so the one thing to do with it is to complete it (XEP-0050 §3.4).
-    let actions = Element::new(NS, "actions")
-        .with_attr("execute", "complete")
-        .with_child(Element::new(NS, "complete"));
-    let reply = status(command, &id, "executing")
-        .with_child(actions)
-        .with_child(form(command));
-    desk.hand_out(
-        id,
-        Open {
-            whose,
-            node: command.node,
-            since: step.now,
-        },
-    );
+    let actions =
+        Element::new(NS, "actions").with_attr("execute", "complete").with_child(Element::new(NS, "complete"));
+    let reply = status(command, &id, "executing").with_child(actions).with_child(form(command));
+    desk.hand_out(id, Open { whose, node: command.node, since: step.now });
     Ok(Reply::Result(reply))
 }
 
@@ -198,14 +184,9 @@ fn run(
     iq: &Stanza,
     step: &mut Step<'_>,
 ) -> Reply {
-    let order = Element::new(NS, "command")
-        .with_attr("node", command.node)
-        .with_attr("sessionid", id);
+    let order = Element::new(NS, "command").with_attr("node", command.node).with_attr("sessionid", id);
     let asked = iq.clone().without(NS, "command").with_child(&order);
-    let work = Work::Command {
-        name: command.desk.to_owned(),
-        arguments,
-    };
+    let work = Work::Command { name: command.desk.to_owned(), arguments };
     step.work(work, Return::Command(Box::new(asked)));
     Reply::Later
 }
@@ -215,12 +196,7 @@ fn run(
 #[allow(clippy::boxed_local)] // as it comes, in its Return
 pub fn returned(asked: Asked, came: Returned, step: &mut Step<'_>) {
     let order = asked.element(NS, "command");
-    let attr = |name| {
-        order
-            .as_ref()
-            .and_then(|order| order.attr(name))
-            .unwrap_or_default()
-    };
+    let attr = |name| order.as_ref().and_then(|order| order.attr(name)).unwrap_or_default();
     let answer = match (table::find(attr("node")), came) {
         (Some(command), Returned::Command(Ok(lines))) => {
             let done = status(command, attr("sessionid"), "completed");
@@ -237,10 +213,7 @@ pub fn returned(asked: Asked, came: Returned, step: &mut Step<'_>) {
     };
     match answer {
         Ok(command) => step.route(asked.result_with(&command)),
-        Err(error) => asked
-            .error_reply(&error)
-            .into_iter()
-            .for_each(|error| step.route(error)),
+        Err(error) => asked.error_reply(&error).into_iter().for_each(|error| step.route(error)),
     }
 }
 
@@ -252,9 +225,7 @@ fn status(command: &Command, id: &str, status: &str) -> Element {
 }
 
 fn note(type_: &str, text: &str) -> Element {
-    Element::new(NS, "note")
-        .with_attr("type", type_)
-        .with_text(text)
+    Element::new(NS, "note").with_attr("type", type_).with_text(text)
 }
 
 /// The form that a command asks to be filled in.
@@ -279,11 +250,7 @@ fn form_type() -> Element {
 fn outcome(command: &Command, lines: &[(String, String)]) -> Option<Element> {
     let mut fields: Vec<(&str, Option<&str>, Vec<&str>)> = Vec::new();
     if let Some((var, label)) = command.outcome {
-        fields.push((
-            var,
-            Some(label),
-            lines.iter().map(|(_, value)| value.as_str()).collect(),
-        ));
+        fields.push((var, Some(label), lines.iter().map(|(_, value)| value.as_str()).collect()));
     } else {
         for (name, value) in lines {
             match fields.iter_mut().find(|(var, ..)| var == name) {
@@ -295,37 +262,18 @@ fn outcome(command: &Command, lines: &[(String, String)]) -> Option<Element> {
     if fields.is_empty() {
         return None;
     }
-    let form = Element::new(DATA, "x")
-        .with_attr("type", "result")
-        .with_child(form_type());
-    Some(
-        form.with_children(fields.into_iter().map(|(var, label, values)| {
-            Element::new(DATA, "field")
-                .with_attr("var", var)
-                .with_attr_opt("label", label)
-                .with_attr(
-                    "type",
-                    if values.len() == 1 {
-                        "text-single"
-                    } else {
-                        "text-multi"
-                    },
-                )
-                .with_children(
-                    values
-                        .iter()
-                        .map(|value| Element::new(DATA, "value").with_text(value)),
-                )
-        })),
-    )
+    let form = Element::new(DATA, "x").with_attr("type", "result").with_child(form_type());
+    Some(form.with_children(fields.into_iter().map(|(var, label, values)| {
+        Element::new(DATA, "field")
+            .with_attr("var", var)
+            .with_attr_opt("label", label)
+            .with_attr("type", if values.len() == 1 { "text-single" } else { "text-multi" })
+            .with_children(values.iter().map(|value| Element::new(DATA, "value").with_text(value)))
+    })))
 }
 
 /// The values of a filled form, checked and prepared, by the names that the desk knows.
-fn arguments(
-    command: &Command,
-    order: &Element,
-    domain: &Domain,
-) -> Result<Vec<(String, String)>, Stop> {
+fn arguments(command: &Command, order: &Element, domain: &Domain) -> Result<Vec<(String, String)>, Stop> {
     // A form of type cancel is to be taken like one that is submitted (XEP-0050 §3.5.1).
     let form = order
         .child(DATA, "x")
@@ -354,11 +302,7 @@ fn arguments(
             return Err(payload(&format!("{} has more than one value", field.var)));
         }
         for value in values {
-            if let Some(value) = field
-                .input
-                .read(&value, domain)
-                .map_err(|why| payload(&why))?
-            {
+            if let Some(value) = field.input.read(&value, domain).map_err(|why| payload(&why))? {
                 arguments.push((field.var.to_owned(), value));
             }
         }
@@ -373,10 +317,7 @@ fn same_password(arguments: &mut Vec<(String, String)>) -> Result<(), Stop> {
         return Ok(());
     };
     let (_, again) = arguments.remove(at);
-    if arguments
-        .iter()
-        .any(|(name, value)| name == table::PASSWORD && *value == again)
-    {
+    if arguments.iter().any(|(name, value)| name == table::PASSWORD && *value == again) {
         Ok(())
     } else {
         Err(payload("The passwords differ"))

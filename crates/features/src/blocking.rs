@@ -38,9 +38,7 @@ pub struct Blocklist {
 impl Blocklist {
     /// Reads the list from the notes of topic [`TOPIC`]: keys are addresses.
     pub fn load(rows: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
-        Blocklist {
-            entries: rows.into_iter().map(|(address, _)| address).collect(),
-        }
+        Blocklist { entries: rows.into_iter().map(|(address, _)| address).collect() }
     }
 
     /// Whether this address is blocked, itself or by its account or its domain (XEP-0191 §6).
@@ -71,9 +69,7 @@ fn bare_text(jid: &Jid) -> &str {
 
 /// Whether an entry of a list matches an address (XEP-0191 §6).
 fn matches(entry: &Jid, jid: &Jid) -> bool {
-    entry.as_str() == jid.as_str()
-        || entry.as_str() == bare_text(jid)
-        || entry.as_str() == jid.domain()
+    entry.as_str() == jid.as_str() || entry.as_str() == bare_text(jid) || entry.as_str() == jid.domain()
 }
 
 /// Lets a stanza leave the account unless it goes to a blocked address. The account itself is never blocked
@@ -109,9 +105,9 @@ pub fn may_receive(list: &Blocklist, stanza: &Stanza) -> Result<(), Stop> {
         (Kind::Message, Type::Error | Type::Groupchat) | (Kind::Presence, _) => {
             Err(Stop::Drop("from a blocked address (XEP-0191 §3.3)"))
         }
-        (Kind::Iq, Type::Result | Type::Error) => Err(Stop::Drop(
-            "an answer from a blocked address (XEP-0191 §3.3)",
-        )),
+        (Kind::Iq, Type::Result | Type::Error) => {
+            Err(Stop::Drop("an answer from a blocked address (XEP-0191 §3.3)"))
+        }
         (Kind::Message | Kind::Iq, _) => Err(Condition::ServiceUnavailable.into()),
     }
 }
@@ -143,9 +139,7 @@ pub fn answer_own(
             session.watches_blocklist = true;
         }
         let items = list.entries.iter().map(|entry| item(entry));
-        return Ok(Reply::Result(
-            Element::new(NS, "blocklist").with_children(items),
-        ));
+        return Ok(Reply::Result(Element::new(NS, "blocklist").with_children(items)));
     }
     if iq.type_ != Type::Set {
         return Err(Condition::BadRequest.into());
@@ -194,23 +188,15 @@ fn block(
     if addresses.is_empty() {
         return Err(Condition::BadRequest.into()); // §3.3
     }
-    if addresses
-        .iter()
-        .any(|address| bare_text(address) == account.as_str())
-    {
+    if addresses.iter().any(|address| bare_text(address) == account.as_str()) {
         return Err(Condition::NotAllowed.into());
     }
-    let fresh: BTreeSet<&Jid> = addresses
-        .iter()
-        .filter(|address| !list.entries.contains(address.as_str()))
-        .collect();
+    let fresh: BTreeSet<&Jid> =
+        addresses.iter().filter(|address| !list.entries.contains(address.as_str())).collect();
     if list.len() + fresh.len() > step.domain.limits.blocklist_items {
         return Err(Condition::PolicyViolation.into());
     }
-    for hearer in hearers(sessions, roster, &fresh)
-        .into_iter()
-        .filter(|jid| !list.blocks(jid))
-    {
+    for hearer in hearers(sessions, roster, &fresh).into_iter().filter(|jid| !list.blocks(jid)) {
         say_goodbye(sessions, roster, &hearer, step);
     }
     for address in fresh {
@@ -230,16 +216,9 @@ fn unblock(
     step: &mut Step<'_>,
 ) {
     let gone: Vec<Jid> = if addresses.is_empty() {
-        list.entries
-            .iter()
-            .filter_map(|entry| Jid::new(entry).ok())
-            .collect()
+        list.entries.iter().filter_map(|entry| Jid::new(entry).ok()).collect()
     } else {
-        addresses
-            .iter()
-            .filter(|address| list.entries.contains(address.as_str()))
-            .cloned()
-            .collect()
+        addresses.iter().filter(|address| list.entries.contains(address.as_str())).cloned().collect()
     };
     for entry in &gone {
         list.entries.remove(entry.as_str());
@@ -247,10 +226,7 @@ fn unblock(
     }
     let gone: BTreeSet<&Jid> = gone.iter().collect();
     // §3.4: who may see us sees us again, and we them.
-    for hearer in subscribers(roster, &gone)
-        .into_iter()
-        .filter(|jid| !list.blocks(jid))
-    {
+    for hearer in subscribers(roster, &gone).into_iter().filter(|jid| !list.blocks(jid)) {
         for session in sessions.available() {
             if let Some(presence) = &session.presence {
                 let presence = presence.clone().with_from(session.jid.clone());
@@ -259,10 +235,7 @@ fn unblock(
         }
     }
     if sessions.available().next().is_some() {
-        for contact in roster
-            .subscriptions()
-            .map(|contact| Jid::from(contact.clone()))
-        {
+        for contact in roster.subscriptions().map(|contact| Jid::from(contact.clone())) {
             if gone.iter().any(|entry| matches(entry, &contact)) && !list.blocks(&contact) {
                 step.route(
                     Stanza::presence(Type::Probe)
@@ -302,11 +275,7 @@ fn hearers(sessions: &Sessions, roster: &Roster, entries: &BTreeSet<&Jid>) -> BT
 /// Tells one who is about to be blocked that each device it can see has gone (XEP-0191 §3.3).
 fn say_goodbye(sessions: &mut Sessions, roster: &Roster, hearer: &Jid, step: &mut Step<'_>) {
     let subscribed = roster.sees_me(&hearer.bare());
-    for id in sessions
-        .iter()
-        .map(|session| session.id)
-        .collect::<Vec<_>>()
-    {
+    for id in sessions.iter().map(|session| session.id).collect::<Vec<_>>() {
         let Some(session) = sessions.find_mut(id) else {
             continue;
         };
@@ -320,12 +289,9 @@ fn say_goodbye(sessions: &mut Sessions, roster: &Roster, hearer: &Jid, step: &mu
 
 /// Tells the sessions that asked for the list what has changed (XEP-0191 §3.3 to §3.5).
 fn push(sessions: &Sessions, order: &str, addresses: &[Jid], step: &mut Step<'_>) {
-    let change =
-        Element::new(NS, order).with_children(addresses.iter().map(|jid| item(jid.as_str())));
+    let change = Element::new(NS, order).with_children(addresses.iter().map(|jid| item(jid.as_str())));
     for session in sessions.iter().filter(|session| session.watches_blocklist) {
-        let push = Stanza::iq(Type::Set, &step.new_id())
-            .with_to(session.jid.clone())
-            .with_child(&change);
+        let push = Stanza::iq(Type::Set, &step.new_id()).with_to(session.jid.clone()).with_child(&change);
         step.to_session(session.id, push);
     }
 }
@@ -335,12 +301,7 @@ fn item(address: &str) -> Element {
 }
 
 fn note(account: &BareJid, address: &str, value: Option<Vec<u8>>) -> Write {
-    Write::Note {
-        owner: account.clone(),
-        topic: TOPIC,
-        key: address.to_owned(),
-        value,
-    }
+    Write::Note { owner: account.clone(), topic: TOPIC, key: address.to_owned(), value }
 }
 
 #[cfg(test)]

@@ -26,10 +26,7 @@ const DATA: &str = "jabber:x:data";
 /// The stream feature that tells the server's capabilities (XEP-0115 §6.3); `info` is the query that our domain
 /// answers to disco#info.
 pub fn element(info: &Element) -> Element {
-    Element::new(NS, "c")
-        .with_attr("hash", "sha-1")
-        .with_attr("node", NODE)
-        .with_attr("ver", ver(info))
+    Element::new(NS, "c").with_attr("hash", "sha-1").with_attr("node", NODE).with_attr("ver", ver(info))
 }
 
 /// The node at which our domain answers disco#info for this hash (XEP-0115 §6.2).
@@ -39,35 +36,25 @@ pub fn node(info: &Element) -> String {
 
 /// The verification string of a disco#info query (XEP-0115 §5.1), with SHA-1.
 pub fn ver(info: &Element) -> String {
-    let digest = aws_lc_rs::digest::digest(
-        &aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY,
-        plain(info).as_bytes(),
-    );
+    let digest =
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, plain(info).as_bytes());
     STANDARD.encode(digest)
 }
 
 /// The string S before it is hashed (XEP-0115 §5.1, steps 1 to 7).
 fn plain(info: &Element) -> String {
     let named = |name: &'static str| {
-        info.children()
-            .filter(move |child| child.name() == name && child.ns() == info.ns())
+        info.children().filter(move |child| child.name() == name && child.ns() == info.ns())
     };
     let mut identities: Vec<_> = named("identity")
         .map(|identity| {
             let attribute = |name| identity.attr(name).unwrap_or_default();
             let lang = identity.lang().unwrap_or_default();
-            (
-                attribute("category"),
-                attribute("type"),
-                lang,
-                attribute("name"),
-            )
+            (attribute("category"), attribute("type"), lang, attribute("name"))
         })
         .collect();
     identities.sort_unstable();
-    let mut features: Vec<_> = named("feature")
-        .filter_map(|feature| feature.attr("var"))
-        .collect();
+    let mut features: Vec<_> = named("feature").filter_map(|feature| feature.attr("var")).collect();
     features.sort_unstable();
     let mut forms: Vec<_> = info.children().filter_map(form).collect();
     forms.sort_unstable();
@@ -105,11 +92,8 @@ fn form(form: &Element) -> Option<Form> {
     let mut form_type = None;
     let mut fields = Vec::new();
     for field in form.children().filter(|child| child.is(DATA, "field")) {
-        let mut values: Vec<_> = field
-            .children()
-            .filter(|value| value.is(DATA, "value"))
-            .map(Element::text)
-            .collect();
+        let mut values: Vec<_> =
+            field.children().filter(|value| value.is(DATA, "value")).map(Element::text).collect();
         values.sort_unstable();
         match field.attr("var") {
             Some("FORM_TYPE") => form_type = values.into_iter().next(),

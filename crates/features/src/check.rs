@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use step::{
-    Act, Busy, Clock, Domain, Entropy, Read, Reply, Roster, Session, SessionId, Sessions, Spawn,
-    Step, Stop, World, Yield,
+    Act, Busy, Clock, Domain, Entropy, Read, Reply, Roster, Session, SessionId, Sessions, Spawn, Step, Stop,
+    World, Yield,
 };
 use store::{Credentials, RosterItem, Subscription};
 use xmpp::error::StanzaError;
@@ -66,14 +66,8 @@ pub fn stepped<T>(run: impl FnOnce(&mut Step<'_>) -> T) -> (T, Yield) {
 
 /// Runs one step so long after the others.
 pub fn stepped_at<T>(after: Duration, run: impl FnOnce(&mut Step<'_>) -> T) -> (T, Yield) {
-    let quiet = Arc::new(Quiet {
-        now: beginning() + after,
-    });
-    let world = World {
-        clock: quiet.clone(),
-        entropy: quiet.clone(),
-        spawn: quiet,
-    };
+    let quiet = Arc::new(Quiet { now: beginning() + after });
+    let world = World { clock: quiet.clone(), entropy: quiet.clone(), spawn: quiet };
     let domain = domain();
     let mut step = Step::new(&world, &domain);
     let value = run(&mut step);
@@ -87,14 +81,8 @@ pub fn domain() -> Domain {
         registration_open: false,
         admins: [bare("admin@one.test")].into(),
         contacts: [
-            (
-                "abuse-addresses".to_owned(),
-                "mailto:abuse@one.test".to_owned(),
-            ),
-            (
-                "abuse-addresses".to_owned(),
-                "xmpp:abuse@one.test".to_owned(),
-            ),
+            ("abuse-addresses".to_owned(), "mailto:abuse@one.test".to_owned()),
+            ("abuse-addresses".to_owned(), "xmpp:abuse@one.test".to_owned()),
         ]
         .into(),
         limits: Default::default(),
@@ -135,7 +123,8 @@ pub fn sessions(addresses: &[&str]) -> Sessions {
 
 /// A roster with mutual subscriptions.
 pub fn friends(addresses: &[&str]) -> Roster {
-    let item = |address: &&str| RosterItem { subscription: Subscription::Both, ..RosterItem::new(bare(address)) };
+    let item =
+        |address: &&str| RosterItem { subscription: Subscription::Both, ..RosterItem::new(bare(address)) };
     Roster::load(1, addresses.iter().map(item).collect(), Vec::new())
 }
 
@@ -163,9 +152,7 @@ pub fn shown(reply: Result<Reply, Stop>) -> String {
 
 /// The error in an answer.
 pub fn error(stanza: &Stanza) -> Option<StanzaError> {
-    Some(StanzaError::from_element(
-        &stanza.element(xmpp::ns::CLIENT, "error")?,
-    ))
+    Some(StanzaError::from_element(&stanza.element(xmpp::ns::CLIENT, "error")?))
 }
 
 /// What was routed, in order.

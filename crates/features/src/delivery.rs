@@ -6,8 +6,7 @@ use xmpp::jid::Jid;
 use xmpp::stanza::{Stanza, Type};
 
 /// What this file speaks of itself.
-pub const CARD: Card =
-    Card { version: "6121", title: "Message delivery (RFC 6121 §8)", ..Card::PLAIN };
+pub const CARD: Card = Card { version: "6121", title: "Message delivery (RFC 6121 §8)", ..Card::PLAIN };
 
 /// Whom a message reached.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,20 +25,12 @@ pub const CARD: Card = Card {
 };
 
 /// Forms in what our domain tells of itself.
-pub const EXTENSIONS_CARD: Card = Card {
-    xep: 128,
-    version: "1.0.1",
-    title: "Service Discovery Extensions",
-    ..Card::PLAIN
-};
+pub const EXTENSIONS_CARD: Card =
+    Card { xep: 128, version: "1.0.1", title: "Service Discovery Extensions", ..Card::PLAIN };
 
 /// Whom to write to about our domain.
-pub const CONTACTS_CARD: Card = Card {
-    xep: 157,
-    version: "1.1.1",
-    title: "Contact Addresses for XMPP Services",
-    ..Card::PLAIN
-};
+pub const CONTACTS_CARD: Card =
+    Card { xep: 157, version: "1.1.1", title: "Contact Addresses for XMPP Services", ..Card::PLAIN };
 
 /// The node under which commands are listed (XEP-0050 §2.2).
 const COMMANDS: &str = "http://jabber.org/protocol/commands";
@@ -71,9 +63,7 @@ pub fn answer_account(
             let devices = sessions
                 .available()
                 .map(|session| Element::new(ITEMS, "item").with_attr("jid", session.jid.as_str()));
-            Ok(Reply::Result(
-                Element::new(ITEMS, "query").with_children(devices),
-            ))
+            Ok(Reply::Result(Element::new(ITEMS, "query").with_children(devices)))
         }
         Question::Info(Some(_)) | Question::Items(Some(_)) => Err(Condition::ItemNotFound.into()),
     }
@@ -87,9 +77,7 @@ pub fn answer_account(
 pub fn answer_stranger(iq: &Stanza) -> Result<Reply, Stop> {
     match question(iq)? {
         Question::Info(_) => Err(Condition::ServiceUnavailable.into()),
-        Question::Items(node) => Ok(Reply::Result(
-            Element::new(ITEMS, "query").with_attr_opt("node", node),
-        )),
+        Question::Items(node) => Ok(Reply::Result(Element::new(ITEMS, "query").with_attr_opt("node", node))),
     }
 }
 
@@ -116,15 +104,10 @@ pub fn answer_host(
     iq: &Stanza,
     domain: &Domain,
 ) -> Result<Reply, Stop> {
-    let admin = iq
-        .from
-        .as_ref()
-        .is_some_and(|from| domain.is_admin(&from.bare()));
+    let admin = iq.from.as_ref().is_some_and(|from| domain.is_admin(&from.bare()));
     let query = match question(iq)? {
         Question::Info(None) => host_info(cards, domain),
-        Question::Info(Some(node)) if node == caps_node => {
-            host_info(cards, domain).with_attr("node", node)
-        }
+        Question::Info(Some(node)) if node == caps_node => host_info(cards, domain).with_attr("node", node),
         Question::Info(Some(node)) => command_info(commands, &node, admin)?,
         // Services beside the accounts (rooms, uploads) will be listed here.
         Question::Items(None) => Element::new(ITEMS, "query"),
@@ -146,21 +129,13 @@ fn question(iq: &Stanza) -> Result<Question, Stop> {
 }
 
 /// XEP-0050 §2.2: the list of commands and each command are nodes.
-fn command_info(
-    commands: &[(&'static str, &'static str)],
-    node: &str,
-    admin: bool,
-) -> Result<Element, Stop> {
+fn command_info(commands: &[(&'static str, &'static str)], node: &str, admin: bool) -> Result<Element, Stop> {
     let command = commands.iter().find(|(command, _)| *command == node);
     let (identity, features) = match command {
-        _ if node == COMMANDS => (
-            identity("automation", "command-list", "Commands"),
-            [COMMANDS, INFO, ITEMS].as_slice(),
-        ),
-        Some((_, name)) => (
-            identity("automation", "command-node", name),
-            [COMMANDS, DATA, INFO].as_slice(),
-        ),
+        _ if node == COMMANDS => {
+            (identity("automation", "command-list", "Commands"), [COMMANDS, INFO, ITEMS].as_slice())
+        }
+        Some((_, name)) => (identity("automation", "command-node", name), [COMMANDS, DATA, INFO].as_slice()),
         None => return Err(Condition::ItemNotFound.into()),
     };
     if !admin {
@@ -179,11 +154,7 @@ fn command_items(
     let query = Element::new(ITEMS, "query").with_attr("node", node);
     if node != COMMANDS {
         let known = commands.iter().any(|(command, _)| *command == node);
-        return if known {
-            Ok(query)
-        } else {
-            Err(Condition::ItemNotFound.into())
-        };
+        return if known { Ok(query) } else { Err(Condition::ItemNotFound.into()) };
     }
     let shown = if admin { commands } else { &[] };
     Ok(query.with_children(shown.iter().map(|(command, name)| {
@@ -208,14 +179,9 @@ fn info_query<'a>(
     features: impl IntoIterator<Item = &'a &'static str>,
 ) -> Element {
     let features: BTreeSet<&str> = features.into_iter().copied().collect();
-    Element::new(INFO, "query")
-        .with_attr_opt("node", node)
-        .with_child(identity)
-        .with_children(
-            features
-                .into_iter()
-                .map(|feature| Element::new(INFO, "feature").with_attr("var", feature)),
-        )
+    Element::new(INFO, "query").with_attr_opt("node", node).with_child(identity).with_children(
+        features.into_iter().map(|feature| Element::new(INFO, "feature").with_attr("var", feature)),
+    )
 }
 
 /// XEP-0157 §2: the addresses by their fields.
@@ -231,26 +197,14 @@ fn contacts(domain: &Domain) -> Option<Element> {
         Element::new(DATA, "field")
             .with_attr("var", var)
             .with_attr("type", type_)
-            .with_children(
-                values
-                    .iter()
-                    .map(|value| Element::new(DATA, "value").with_text(value)),
-            )
+            .with_children(values.iter().map(|value| Element::new(DATA, "value").with_text(value)))
     };
-    let form = Element::new(DATA, "x")
-        .with_attr("type", "result")
-        .with_child(field(
-            "FORM_TYPE",
-            "hidden",
-            &["http://jabber.org/network/serverinfo"],
-        ));
-    Some(
-        form.with_children(
-            fields
-                .iter()
-                .map(|(var, values)| field(var, "list-multi", values)),
-        ),
-    )
+    let form = Element::new(DATA, "x").with_attr("type", "result").with_child(field(
+        "FORM_TYPE",
+        "hidden",
+        &["http://jabber.org/network/serverinfo"],
+    ));
+    Some(form.with_children(fields.iter().map(|(var, values)| field(var, "list-multi", values))))
 }
 
 #[cfg(test)]
@@ -260,22 +214,13 @@ mod tests {
 
     const CARDS: &[Card] = &[
         CARD,
-        Card {
-            host: &["urn:b", "urn:a"],
-            account: &["urn:mine"],
-            ..Card::PLAIN
-        },
-        Card {
-            host: &["urn:a"],
-            ..Card::PLAIN
-        },
+        Card { host: &["urn:b", "urn:a"], account: &["urn:mine"], ..Card::PLAIN },
+        Card { host: &["urn:a"], ..Card::PLAIN },
     ];
     const LIST: &[(&str, &str)] = &[("admin#one", "One"), ("admin#two", "Two")];
 
     fn ask(ns: &str, node: Option<&str>) -> Stanza {
-        let node = node
-            .map(|node| format!(" node='{node}'"))
-            .unwrap_or_default();
+        let node = node.map(|node| format!(" node='{node}'")).unwrap_or_default();
         iq(Type::Get, &format!("<query xmlns='{ns}'{node}/>"))
     }
 
@@ -285,35 +230,24 @@ mod tests {
     }
 
     fn query(reply: Result<Reply, Stop>) -> Element {
-        let Ok(Reply::Result(query)) = reply else {
-            panic!("no result: {}", shown(reply))
-        };
+        let Ok(Reply::Result(query)) = reply else { panic!("no result: {}", shown(reply)) };
         query
     }
 
     fn vars(query: &Element) -> Vec<String> {
         let features = query.children().filter(|child| child.name() == "feature");
-        features
-            .filter_map(|feature| feature.attr("var").map(str::to_owned))
-            .collect()
+        features.filter_map(|feature| feature.attr("var").map(str::to_owned)).collect()
     }
 
     fn attrs(query: &Element, name: &str) -> Vec<String> {
-        query
-            .children()
-            .filter_map(|child| child.attr(name).map(str::to_owned))
-            .collect()
+        query.children().filter_map(|child| child.attr(name).map(str::to_owned)).collect()
     }
 
     #[test]
     fn the_host_tells_each_feature_once_in_order_and_its_contacts() {
         let info = query(host("bob@two.test/x", INFO, None));
         assert_eq!(vars(&info), [INFO, ITEMS, "urn:a", "urn:b"]);
-        assert_eq!(
-            info.child(INFO, "identity")
-                .and_then(|one| one.attr("type")),
-            Some("im")
-        );
+        assert_eq!(info.child(INFO, "identity").and_then(|one| one.attr("type")), Some("im"));
         let form = info.child(DATA, "x").expect("a form");
         assert_eq!(attrs(form, "var"), ["FORM_TYPE", "abuse-addresses"]);
         let addresses = form.children().nth(1).expect("a field");
@@ -329,20 +263,9 @@ mod tests {
         let caps = query(host("bob@two.test/x", INFO, Some("caps#x")));
         assert_eq!(caps.attr("node"), Some("caps#x"));
         assert_eq!(vars(&caps), vars(&plain));
-        assert_eq!(
-            shown(host("bob@two.test/x", INFO, Some("caps#y"))),
-            "item-not-found"
-        );
-        assert_eq!(
-            shown(host("bob@two.test/x", ITEMS, Some("nothing"))),
-            "item-not-found"
-        );
-        assert_eq!(
-            query(host("bob@two.test/x", ITEMS, None))
-                .children()
-                .count(),
-            0
-        );
+        assert_eq!(shown(host("bob@two.test/x", INFO, Some("caps#y"))), "item-not-found");
+        assert_eq!(shown(host("bob@two.test/x", ITEMS, Some("nothing"))), "item-not-found");
+        assert_eq!(query(host("bob@two.test/x", ITEMS, None)).children().count(), 0);
     }
 
     #[test]
@@ -351,33 +274,14 @@ mod tests {
         let list = query(host(admin, ITEMS, Some(COMMANDS)));
         assert_eq!(attrs(&list, "node"), ["admin#one", "admin#two"]);
         assert_eq!(attrs(&list, "jid"), ["one.test", "one.test"]);
-        assert_eq!(
-            query(host("bob@two.test/x", ITEMS, Some(COMMANDS)))
-                .children()
-                .count(),
-            0
-        );
+        assert_eq!(query(host("bob@two.test/x", ITEMS, Some(COMMANDS))).children().count(), 0);
         let one = query(host(admin, INFO, Some("admin#one")));
-        assert_eq!(
-            one.child(INFO, "identity").and_then(|i| i.attr("type")),
-            Some("command-node")
-        );
+        assert_eq!(one.child(INFO, "identity").and_then(|i| i.attr("type")), Some("command-node"));
         assert_eq!(vars(&one), [COMMANDS, INFO, DATA]);
         let list = query(host(admin, INFO, Some(COMMANDS)));
-        assert_eq!(
-            list.child(INFO, "identity").and_then(|i| i.attr("type")),
-            Some("command-list")
-        );
-        assert_eq!(
-            shown(host("bob@two.test/x", INFO, Some("admin#one"))),
-            "forbidden"
-        );
-        assert_eq!(
-            query(host(admin, ITEMS, Some("admin#one")))
-                .children()
-                .count(),
-            0
-        );
+        assert_eq!(list.child(INFO, "identity").and_then(|i| i.attr("type")), Some("command-list"));
+        assert_eq!(shown(host("bob@two.test/x", INFO, Some("admin#one"))), "forbidden");
+        assert_eq!(query(host(admin, ITEMS, Some("admin#one"))).children().count(), 0);
     }
 
     #[test]
@@ -387,35 +291,17 @@ mod tests {
         let answer = |iq: &Stanza| answer_account(CARDS, &alice, &devices, iq);
         let info = query(answer(&ask(INFO, None)));
         assert_eq!(vars(&info), [INFO, ITEMS, "urn:mine"]);
-        assert_eq!(
-            info.child(INFO, "identity").and_then(|i| i.attr("type")),
-            Some("registered")
-        );
-        assert_eq!(
-            attrs(&query(answer(&ask(ITEMS, None))), "jid"),
-            ["alice@one.test/phone"]
-        );
+        assert_eq!(info.child(INFO, "identity").and_then(|i| i.attr("type")), Some("registered"));
+        assert_eq!(attrs(&query(answer(&ask(ITEMS, None))), "jid"), ["alice@one.test/phone"]);
         assert_eq!(shown(answer(&ask(INFO, Some("n")))), "item-not-found");
-        assert_eq!(
-            shown(answer(&iq(Type::Set, &format!("<query xmlns='{INFO}'/>")))),
-            "bad-request"
-        );
+        assert_eq!(shown(answer(&iq(Type::Set, &format!("<query xmlns='{INFO}'/>")))), "bad-request");
     }
 
     #[test]
     fn strangers_learn_nothing_of_an_account() {
-        assert_eq!(
-            shown(answer_stranger(&ask(INFO, None))),
-            "service-unavailable"
-        );
-        assert_eq!(
-            shown(answer_stranger(&ask(INFO, Some("n")))),
-            "service-unavailable"
-        );
+        assert_eq!(shown(answer_stranger(&ask(INFO, None))), "service-unavailable");
+        assert_eq!(shown(answer_stranger(&ask(INFO, Some("n")))), "service-unavailable");
         let items = query(answer_stranger(&ask(ITEMS, Some("n"))));
-        assert_eq!(
-            (items.attr("node"), items.children().count()),
-            (Some("n"), 0)
-        );
+        assert_eq!((items.attr("node"), items.children().count()), (Some("n"), 0));
     }
 }

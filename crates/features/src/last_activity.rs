@@ -12,14 +12,8 @@ use xmpp::xml::Element;
 pub const NS: &str = "jabber:iq:last";
 
 /// What this file speaks of itself.
-pub const CARD: Card = Card {
-    xep: 12,
-    version: "2.0",
-    title: "Last Activity",
-    host: &[NS],
-    account: &[NS],
-    ..Card::PLAIN
-};
+pub const CARD: Card =
+    Card { xep: 12, version: "2.0", title: "Last Activity", host: &[NS], account: &[NS], ..Card::PLAIN };
 
 /// Answers how long our domain has been up (XEP-0012 §5).
 ///
@@ -78,19 +72,11 @@ pub fn may_ask_device(roster: &Roster, account: &BareJid, iq: &Stanza) -> Result
         let asker = from.bare();
         asker == *account || roster.sees_me(&asker)
     });
-    if authorised {
-        Ok(())
-    } else {
-        Err(Condition::Forbidden.into())
-    }
+    if authorised { Ok(()) } else { Err(Condition::Forbidden.into()) }
 }
 
 fn must_be_question(iq: &Stanza) -> Result<(), Stop> {
-    if iq.type_ == Type::Get {
-        Ok(())
-    } else {
-        Err(Condition::BadRequest.into())
-    }
+    if iq.type_ == Type::Get { Ok(()) } else { Err(Condition::BadRequest.into()) }
 }
 
 fn seconds(duration: Duration) -> Element {
@@ -107,13 +93,8 @@ mod tests {
     }
 
     fn query(reply: Result<Reply, Stop>) -> (String, String) {
-        let Ok(Reply::Result(query)) = reply else {
-            panic!("no result")
-        };
-        (
-            query.attr("seconds").unwrap_or_default().to_owned(),
-            query.text(),
-        )
+        let Ok(Reply::Result(query)) = reply else { panic!("no result") };
+        (query.attr("seconds").unwrap_or_default().to_owned(), query.text())
     }
 
     #[test]
@@ -128,24 +109,12 @@ mod tests {
         let seen = Some(wall - Duration::from_secs(903));
         let none = Sessions::default();
         assert_eq!(
-            query(answer_account(
-                &none,
-                seen,
-                Some("Heading Home"),
-                &get(),
-                wall
-            )),
+            query(answer_account(&none, seen, Some("Heading Home"), &get(), wall)),
             ("903".into(), "Heading Home".into())
         );
         let later = Some(wall + Duration::from_secs(5));
-        assert_eq!(
-            query(answer_account(&none, later, None, &get(), wall)).0,
-            "0"
-        );
-        assert_eq!(
-            shown(answer_account(&none, None, None, &get(), wall)),
-            "service-unavailable"
-        );
+        assert_eq!(query(answer_account(&none, later, None, &get(), wall)).0, "0");
+        assert_eq!(shown(answer_account(&none, None, None, &get(), wall)), "service-unavailable");
     }
 
     #[test]
@@ -153,21 +122,14 @@ mod tests {
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(10_000);
         let one = sessions(&["alice@one.test/phone"]);
         let seen = Some(SystemTime::UNIX_EPOCH);
-        assert_eq!(
-            query(answer_account(&one, seen, Some("old"), &get(), wall)),
-            ("0".into(), String::new())
-        );
+        assert_eq!(query(answer_account(&one, seen, Some("old"), &get(), wall)), ("0".into(), String::new()));
     }
 
     #[test]
     fn strangers_may_not_ask_a_device() {
         let roster = friends(&["bob@two.test"]);
         let alice = bare("alice@one.test");
-        let ask = |from: &str| {
-            get()
-                .with_from(jid(from))
-                .with_to(jid("alice@one.test/phone"))
-        };
+        let ask = |from: &str| get().with_from(jid(from)).with_to(jid("alice@one.test/phone"));
         assert!(may_ask_device(&roster, &alice, &ask("bob@two.test/x")).is_ok());
         assert!(may_ask_device(&roster, &alice, &ask("alice@one.test/laptop")).is_ok());
         assert!(may_ask_device(&roster, &alice, &ask("eve@two.test/x")).is_err());

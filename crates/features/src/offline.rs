@@ -139,9 +139,9 @@ fn is_worth_holding(message: &Stanza) -> bool {
     match message.type_ {
         _ if message.has(ns::HINTS, "no-store") || message.has(ns::HINTS, "no-permanent-store") => false,
         Type::Normal => message.child_count() > 0,
-        Type::Chat => message
-            .children()
-            .any(|(namespace, name)| namespace != ns::CHAT_STATES && name != "thread" && namespace != ns::HINTS),
+        Type::Chat => message.children().any(|(namespace, name)| {
+            namespace != ns::CHAT_STATES && name != "thread" && namespace != ns::HINTS
+        }),
         _ => false,
     }
 }
@@ -191,7 +191,13 @@ pub fn left(held: &mut Held, owner: &BareJid, up_to: u64, step: &mut Step<'_>) {
 }
 
 /// A session has gone: what it was not handed goes to another reachable one, or stays.
-pub fn session_gone(held: &mut Held, owner: &BareJid, sessions: &Sessions, gone: SessionId, step: &mut Step<'_>) {
+pub fn session_gone(
+    held: &mut Held,
+    owner: &BareJid,
+    sessions: &Sessions,
+    gone: SessionId,
+    step: &mut Step<'_>,
+) {
     if !held.is_draining_to(gone) {
         return;
     }

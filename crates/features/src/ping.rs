@@ -8,14 +8,8 @@ use xmpp::stanza::{Stanza, Type};
 pub const NS: &str = "urn:xmpp:ping";
 
 /// What this file speaks of itself.
-pub const CARD: Card = Card {
-    xep: 199,
-    version: "2.0.1",
-    title: "XMPP Ping",
-    host: &[NS],
-    account: &[NS],
-    ..Card::PLAIN
-};
+pub const CARD: Card =
+    Card { xep: 199, version: "2.0.1", title: "XMPP Ping", host: &[NS], account: &[NS], ..Card::PLAIN };
 
 /// Answers a ping to our domain, or to an account by one who may know that it exists.
 ///
@@ -43,14 +37,8 @@ mod tests {
 
     #[test]
     fn a_ping_is_answered_with_an_empty_result() {
-        assert_eq!(
-            shown(answer(&iq(Type::Get, "<ping xmlns='urn:xmpp:ping'/>"))),
-            "result"
-        );
-        assert_eq!(
-            shown(answer(&iq(Type::Set, "<ping xmlns='urn:xmpp:ping'/>"))),
-            "bad-request"
-        );
+        assert_eq!(shown(answer(&iq(Type::Get, "<ping xmlns='urn:xmpp:ping'/>"))), "result");
+        assert_eq!(shown(answer(&iq(Type::Set, "<ping xmlns='urn:xmpp:ping'/>"))), "bad-request");
         assert_eq!(shown(answer_stranger()), "service-unavailable");
     }
 }

@@ -151,9 +151,10 @@ pub fn direct(
 ) -> Result<(), Stop> {
     let Some(to) = presence.to.clone() else { return Ok(()) };
     let Some(session) = sessions.find_mut(id) else { return Ok(()) };
+    let hears_broadcasts = session.is_available() && roster.sees_me(&to.bare());
     if presence.type_ == Type::Unavailable {
         session.directed.remove(&to);
-    } else if !(session.is_available() && roster.sees_me(&to.bare())) && !session.directed.contains(&to) {
+    } else if !hears_broadcasts && !session.directed.contains(&to) {
         if session.directed.len() >= step.domain.limits.directed_presence {
             return Err(Condition::PolicyViolation.into());
         }
@@ -236,9 +237,8 @@ fn tell_all(
     if !anybody {
         let mut answer = echo(probe, Type::Unavailable, account.clone().into(), prober);
         if let Some(at) = last_seen.at {
-            answer = answer.with_child(
-                &Element::new(ns::DELAY, "delay").with_attr("stamp", datetime::format(at)),
-            );
+            answer =
+                answer.with_child(&Element::new(ns::DELAY, "delay").with_attr("stamp", datetime::format(at)));
         }
         step.route(answer);
     }
@@ -248,9 +248,8 @@ fn tell_all(
 fn tell_one(sessions: &Sessions, resource: &str, probe: &Stanza, prober: &Jid, step: &mut Step<'_>) {
     let Some(to) = &probe.to else { return };
     match sessions.available().find(|session| session.jid.resource() == resource) {
-        Some(session) => step.route(
-            Stanza::presence(Type::Available).with_from(session.jid.clone()).with_to(prober.clone()),
-        ),
+        Some(session) => step
+            .route(Stanza::presence(Type::Available).with_from(session.jid.clone()).with_to(prober.clone())),
         None => step.route(echo(probe, Type::Unavailable, to.clone(), prober)),
     }
 }
@@ -269,9 +268,8 @@ fn tell_stranger(
         session.directed.contains(prober) || session.directed.contains(&Jid::from(prober.bare()))
     });
     match directed {
-        Some(session) => step.route(
-            Stanza::presence(Type::Available).with_from(session.jid.clone()).with_to(prober.clone()),
-        ),
+        Some(session) => step
+            .route(Stanza::presence(Type::Available).with_from(session.jid.clone()).with_to(prober.clone())),
         None => step.route(refuse_probe(probe, account, prober)),
     }
 }

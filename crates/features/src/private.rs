@@ -45,10 +45,7 @@ pub fn answer_own(account: &BareJid, iq: &Stanza, step: &mut Step<'_>) -> Result
         return Err(Condition::NotAcceptable.into());
     }
     // Even for a set: how much is kept already decides whether it fits.
-    let notes = Read::Notes {
-        owner: account.clone(),
-        topic: TOPIC,
-    };
+    let notes = Read::Notes { owner: account.clone(), topic: TOPIC };
     step.read(notes, Return::Private(Box::new(iq.clone())));
     Ok(Reply::Later)
 }
@@ -73,10 +70,7 @@ pub fn returned(account: &BareJid, asked: Asked, came: Returned, step: &mut Step
     };
     match answer {
         Ok(result) => step.route(result),
-        Err(error) => asked
-            .error_reply(&error)
-            .into_iter()
-            .for_each(|error| step.route(error)),
+        Err(error) => asked.error_reply(&error).into_iter().for_each(|error| step.route(error)),
     }
 }
 
@@ -89,12 +83,7 @@ fn show(asked: &Stanza, rows: &[(String, Vec<u8>)]) -> Result<Stanza, StanzaErro
         let empty = Element::new(wanted.ns(), wanted.name());
         return Ok(asked.result_with(&Element::new(NS, "query").with_child(empty)));
     };
-    let whole = [
-        format!("<query xmlns='{NS}'>").as_bytes(),
-        value,
-        b"</query>",
-    ]
-    .concat();
+    let whole = [format!("<query xmlns='{NS}'>").as_bytes(), value, b"</query>"].concat();
     let kept = xml::parse(&whole, xml::Limits::default())
         .map_err(|_| StanzaError::new(Condition::InternalServerError))?;
     Ok(asked.result_with(&kept))
@@ -110,17 +99,11 @@ fn keep(
     // Several elements of one name are kept together, so that none is lost.
     let mut fresh: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for child in query.children() {
-        fresh
-            .entry(key(child))
-            .or_default()
-            .extend_from_slice(child.to_xml().as_bytes());
+        fresh.entry(key(child)).or_default().extend_from_slice(child.to_xml().as_bytes());
     }
     let others = rows.iter().filter(|(key, _)| !fresh.contains_key(key));
     let kept: usize = others.map(|(key, value)| key.len() + value.len()).sum();
-    let new: usize = fresh
-        .iter()
-        .map(|(key, value)| key.len() + value.len())
-        .sum();
+    let new: usize = fresh.iter().map(|(key, value)| key.len() + value.len()).sum();
     if kept + new > step.domain.limits.private_bytes {
         return Err(Condition::PolicyViolation.into());
     }
@@ -145,11 +128,8 @@ mod tests {
     use step::Yield;
 
     fn ask(type_: Type, inner: &str) -> Stanza {
-        iq(
-            type_,
-            &format!("<query xmlns='jabber:iq:private'>{inner}</query>"),
-        )
-        .with_from(jid("alice@one.test/phone"))
+        iq(type_, &format!("<query xmlns='jabber:iq:private'>{inner}</query>"))
+            .with_from(jid("alice@one.test/phone"))
     }
 
     fn answer(type_: Type, inner: &str) -> (String, Yield) {
@@ -160,19 +140,13 @@ mod tests {
 
     fn go_on(asked: Stanza, rows: &[(String, Vec<u8>)]) -> (Stanza, Yield) {
         let came = Returned::Notes(rows.to_vec());
-        let (_, left) =
-            stepped(|step| returned(&bare("alice@one.test"), Box::new(asked), came, step));
+        let (_, left) = stepped(|step| returned(&bare("alice@one.test"), Box::new(asked), came, step));
         (routed(&left).into_iter().next().expect("an answer"), left)
     }
 
     fn kept(left: &Yield) -> Vec<(String, Vec<u8>)> {
         let one = |write: &Write| match write {
-            Write::Note {
-                topic: TOPIC,
-                key,
-                value: Some(value),
-                ..
-            } => (key.clone(), value.clone()),
+            Write::Note { topic: TOPIC, key, value: Some(value), .. } => (key.clone(), value.clone()),
             other => panic!("{other:?}"),
         };
         left.writes.iter().map(one).collect()
@@ -183,16 +157,10 @@ mod tests {
         let (reply, left) = answer(Type::Get, "<a xmlns='a:b'/>");
         assert_eq!((reply.as_str(), reads(&left)), ("later", vec![TOPIC]));
         assert_eq!(answer(Type::Get, "").0, "bad-request");
-        assert_eq!(
-            answer(Type::Get, "<a xmlns='a:b'/><b xmlns='a:b'/>").0,
-            "bad-request"
-        );
+        assert_eq!(answer(Type::Get, "<a xmlns='a:b'/><b xmlns='a:b'/>").0, "bad-request");
         assert_eq!(answer(Type::Set, "").0, "not-acceptable");
         assert_eq!(answer(Type::Set, "<a/>").0, "not-acceptable");
-        assert_eq!(
-            answer(Type::Set, "<a xmlns='jabber:client'/>").0,
-            "not-acceptable"
-        );
+        assert_eq!(answer(Type::Set, "<a xmlns='jabber:client'/>").0, "not-acceptable");
         assert_eq!(shown(answer_other()), "forbidden");
     }
 
@@ -212,18 +180,12 @@ mod tests {
         let (result, _) = go_on(ask(Type::Get, "<exodus xmlns='exodus:prefs'/>"), &rows);
         let query = result.element(NS, "query").expect("a query");
         assert_eq!(query.children().count(), 2);
-        let nick = query
-            .child("exodus:prefs", "exodus")
-            .and_then(|e| e.child("exodus:prefs", "nick"));
+        let nick = query.child("exodus:prefs", "exodus").and_then(|e| e.child("exodus:prefs", "nick"));
         assert_eq!(nick.map(Element::text).as_deref(), Some("Ham<let"));
 
         let (result, _) = go_on(ask(Type::Get, "<other xmlns='x'/>"), &rows);
         let query = result.element(NS, "query").expect("a query");
-        assert!(
-            query
-                .child("x", "other")
-                .is_some_and(|other| other.children().count() == 0)
-        );
+        assert!(query.child("x", "other").is_some_and(|other| other.children().count() == 0));
     }
 
     #[test]
@@ -231,10 +193,7 @@ mod tests {
         let half = "x".repeat(150_000);
         let rows = vec![("x a".to_owned(), half.clone().into_bytes())];
         let (answer, left) = go_on(ask(Type::Set, &format!("<b xmlns='x'>{half}</b>")), &rows);
-        assert_eq!(
-            error(&answer).map(|e| e.condition),
-            Some(Condition::PolicyViolation)
-        );
+        assert_eq!(error(&answer).map(|e| e.condition), Some(Condition::PolicyViolation));
         assert!(left.writes.is_empty());
         let (answer, left) = go_on(ask(Type::Set, &format!("<a xmlns='x'>{half}</a>")), &rows);
         assert_eq!((answer.type_, left.writes.len()), (Type::Result, 1));
@@ -245,9 +204,6 @@ mod tests {
         let came = Returned::Refused(Condition::ResourceConstraint.into());
         let asked = Box::new(ask(Type::Get, "<a xmlns='a:b'/>"));
         let (_, left) = stepped(|step| returned(&bare("alice@one.test"), asked, came, step));
-        assert_eq!(
-            error(&routed(&left)[0]).map(|e| e.condition),
-            Some(Condition::ResourceConstraint)
-        );
+        assert_eq!(error(&routed(&left)[0]).map(|e| e.condition), Some(Condition::ResourceConstraint));
     }
 }

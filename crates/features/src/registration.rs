@@ -90,10 +90,7 @@ pub fn answer_form(account: &BareJid) -> Reply {
 
 /// Has the keys of a new password computed.
 pub fn change_password(password: Password, iq: &Stanza, step: &mut Step<'_>) -> Reply {
-    step.work(
-        Work::Keys(password),
-        Return::PasswordChange(Box::new(bare_question(iq))),
-    );
+    step.work(Work::Keys(password), Return::PasswordChange(Box::new(bare_question(iq))));
     Reply::Later
 }
 
@@ -102,10 +99,7 @@ pub fn change_password(password: Password, iq: &Stanza, step: &mut Step<'_>) -> 
 pub fn returned(account: &BareJid, asked: Asked, came: Returned, step: &mut Step<'_>) {
     let error = match came {
         Returned::Keys(credentials) => {
-            step.write(Write::AccountCredentials {
-                account: account.clone(),
-                credentials,
-            });
+            step.write(Write::AccountCredentials { account: account.clone(), credentials });
             step.route(asked.result());
             return;
         }
@@ -126,9 +120,7 @@ pub fn remove(
     iq: &Stanza,
     step: &mut Step<'_>,
 ) -> Reply {
-    step.write(Write::AccountRemove {
-        account: account.clone(),
-    });
+    step.write(Write::AccountRemove { account: account.clone() });
     step.to_session(asker, iq.result());
     for session in sessions.iter() {
         step.close(session.id, removed());
@@ -175,10 +167,7 @@ pub fn request(domain: &Domain, iq: &Stanza) -> Result<Request, StanzaError> {
     let password = field(&query, "password").ok_or(Condition::NotAcceptable)?;
     let account = BareJid::from_parts(Some(&username), domain.name())
         .map_err(|_| StanzaError::new(Condition::NotAcceptable))?;
-    Ok(Request::Create {
-        account,
-        password: prepared(&password)?,
-    })
+    Ok(Request::Create { account, password: prepared(&password)? })
 }
 
 /// What must be told to register: a name and a password.
@@ -220,9 +209,7 @@ fn bare_question(iq: &Stanza) -> Stanza {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{
-        bare, credentials, domain, error, iq, jid, routed, sessions, shown, stepped,
-    };
+    use crate::check::{bare, credentials, domain, error, iq, jid, routed, sessions, shown, stepped};
     use step::Act;
 
     fn query(inner: &str) -> String {
@@ -244,10 +231,7 @@ mod tests {
     #[test]
     fn wishes_are_read() {
         let get = iq(Type::Get, &query(""));
-        assert!(matches!(
-            wish(&bare("alice@one.test"), &get),
-            Ok(Wish::Form)
-        ));
+        assert!(matches!(wish(&bare("alice@one.test"), &get), Ok(Wish::Form)));
         let new = "<username>alice</username><password>new</password>";
         assert_eq!(wished(new), "password new");
         let capital = "<username>Alice</username><password>new</password>";
@@ -267,15 +251,9 @@ mod tests {
     fn wishes_are_refused() {
         assert_eq!(wished("<remove/><username>alice</username>"), "bad-request");
         assert_eq!(wished("<username>alice</username>"), "bad-request");
-        assert_eq!(
-            wished("<username>alice</username><password/>"),
-            "bad-request"
-        );
+        assert_eq!(wished("<username>alice</username><password/>"), "bad-request");
         assert_eq!(wished("<password>new</password>"), "bad-request");
-        assert_eq!(
-            wished("<username>bob</username><password>new</password>"),
-            "not-allowed"
-        );
+        assert_eq!(wished("<username>bob</username><password>new</password>"), "not-allowed");
         let strange = "<username>alice</username><password>a\u{ad}b</password>";
         assert_eq!(wished(strange), "not-acceptable");
         assert_eq!(shown(answer_other()), "service-unavailable");
@@ -283,18 +261,10 @@ mod tests {
 
     #[test]
     fn the_registration_is_told_without_the_password() {
-        let Reply::Result(query) = answer_form(&bare("alice@one.test")) else {
-            panic!()
-        };
+        let Reply::Result(query) = answer_form(&bare("alice@one.test")) else { panic!() };
         assert!(query.child(NS, "registered").is_some());
-        assert_eq!(
-            query.child(NS, "username").map(Element::text).as_deref(),
-            Some("alice")
-        );
-        assert_eq!(
-            query.child(NS, "password").map(Element::text).as_deref(),
-            Some("")
-        );
+        assert_eq!(query.child(NS, "username").map(Element::text).as_deref(), Some("alice"));
+        assert_eq!(query.child(NS, "password").map(Element::text).as_deref(), Some(""));
     }
 
     #[test]
@@ -302,8 +272,7 @@ mod tests {
         let order = set("<username>alice</username><password>new</password>");
         let (reply, mut left) = stepped(|step| change_password(Password::new("new"), &order, step));
         assert_eq!(shown(Ok(reply)), "later");
-        let Some(Act::Work(Work::Keys(password), Return::PasswordChange(asked))) = left.acts.pop()
-        else {
+        let Some(Act::Work(Work::Keys(password), Return::PasswordChange(asked))) = left.acts.pop() else {
             panic!("no work")
         };
         assert_eq!(password.reveal(), "new");
@@ -312,18 +281,13 @@ mod tests {
         let alice = bare("alice@one.test");
         let came = Returned::Keys(credentials());
         let (_, left) = stepped(|step| returned(&alice, asked.clone(), came, step));
-        assert!(
-            matches!(&left.writes[..], [Write::AccountCredentials { account, .. }] if *account == alice)
-        );
+        assert!(matches!(&left.writes[..], [Write::AccountCredentials { account, .. }] if *account == alice));
         assert_eq!(routed(&left)[0].type_, Type::Result);
 
         let came = Returned::Refused(Condition::ResourceConstraint.into());
         let (_, left) = stepped(|step| returned(&alice, asked, came, step));
         assert!(left.writes.is_empty());
-        assert_eq!(
-            error(&routed(&left)[0]).map(|e| e.condition),
-            Some(Condition::ResourceConstraint)
-        );
+        assert_eq!(error(&routed(&left)[0]).map(|e| e.condition), Some(Condition::ResourceConstraint));
     }
 
     #[test]
@@ -332,14 +296,9 @@ mod tests {
         let alice = bare("alice@one.test");
         let order = set("<remove/>");
         let (_, left) = stepped(|step| remove(&alice, &devices, SessionId(0), &order, step));
-        assert!(
-            matches!(&left.writes[..], [Write::AccountRemove { account }] if *account == alice)
-        );
-        let [
-            Act::Deliver(SessionId(0), result),
-            Act::Close(SessionId(0), end),
-            Act::Close(SessionId(1), _),
-        ] = &left.acts[..]
+        assert!(matches!(&left.writes[..], [Write::AccountRemove { account }] if *account == alice));
+        let [Act::Deliver(SessionId(0), result), Act::Close(SessionId(0), end), Act::Close(SessionId(1), _)] =
+            &left.acts[..]
         else {
             panic!("{:?}", left.acts)
         };
@@ -351,11 +310,7 @@ mod tests {
         let mut domain = domain();
         domain.registration_open = open;
         match request(&domain, iq) {
-            Ok(Request::Form(form)) => form
-                .children()
-                .map(Element::name)
-                .collect::<Vec<_>>()
-                .join(" "),
+            Ok(Request::Form(form)) => form.children().map(Element::name).collect::<Vec<_>>().join(" "),
             Ok(Request::Create { account, password }) => format!("{account} {}", password.reveal()),
             Err(error) => shown(Err(error.into())),
         }
@@ -372,21 +327,12 @@ mod tests {
         for (inner, expected) in [
             ("<username>bill</username>", "not-acceptable"),
             ("<password>p</password>", "not-acceptable"),
-            (
-                "<username>bill</username><password></password>",
-                "not-acceptable",
-            ),
-            (
-                "<username>b@ll</username><password>p</password>",
-                "not-acceptable",
-            ),
+            ("<username>bill</username><password></password>", "not-acceptable"),
+            ("<username>b@ll</username><password>p</password>", "not-acceptable"),
             ("<remove/>", "unexpected-request"),
         ] {
             assert_eq!(requested(true, &set(inner)), expected, "{inner}");
         }
-        assert_eq!(
-            requested(true, &iq(Type::Get, "<other xmlns='x'/>")),
-            "bad-request"
-        );
+        assert_eq!(requested(true, &iq(Type::Get, "<other xmlns='x'/>")), "bad-request");
     }
 }

@@ -14,14 +14,8 @@ pub const NS: &str = "vcard-temp";
 pub const TOPIC: &str = "vcard";
 
 /// What this file speaks of itself.
-pub const CARD: Card = Card {
-    xep: 54,
-    version: "1.3.0",
-    title: "vcard-temp",
-    host: &[NS],
-    account: &[NS],
-    ..Card::PLAIN
-};
+pub const CARD: Card =
+    Card { xep: 54, version: "1.3.0", title: "vcard-temp", host: &[NS], account: &[NS], ..Card::PLAIN };
 
 /// Answers the account itself, which reads or replaces its card.
 ///
@@ -71,10 +65,7 @@ pub fn answer_nobody(iq: &Stanza) -> Result<Reply, Stop> {
 }
 
 fn read(account: &BareJid, iq: &Stanza, step: &mut Step<'_>) -> Reply {
-    let notes = Read::Notes {
-        owner: account.clone(),
-        topic: TOPIC,
-    };
+    let notes = Read::Notes { owner: account.clone(), topic: TOPIC };
     step.read(notes, Return::VCard(Box::new(iq.clone())));
     Reply::Later
 }
@@ -87,11 +78,7 @@ pub fn returned(account: &BareJid, asked: Asked, came: Returned, step: &mut Step
         Returned::Notes(rows) => match rows.first().map(|(_, value)| stored(value)) {
             Some(Some(card)) => Ok(asked.result_with(&card)),
             Some(None) => Err(Condition::InternalServerError.into()),
-            None if asked
-                .from
-                .as_ref()
-                .is_some_and(|from| from.bare() == *account) =>
-            {
+            None if asked.from.as_ref().is_some_and(|from| from.bare() == *account) => {
                 Err(Condition::ItemNotFound.into())
             }
             None => Err(StanzaError::from(Condition::ServiceUnavailable)),
@@ -101,18 +88,13 @@ pub fn returned(account: &BareJid, asked: Asked, came: Returned, step: &mut Step
     };
     match answer {
         Ok(result) => step.route(result),
-        Err(error) => asked
-            .error_reply(&error)
-            .into_iter()
-            .for_each(|error| step.route(error)),
+        Err(error) => asked.error_reply(&error).into_iter().for_each(|error| step.route(error)),
     }
 }
 
 /// The card that a note keeps; `None` if it is not XML, which is our fault.
 fn stored(value: &[u8]) -> Option<Element> {
-    xml::parse(value, xml::Limits::default())
-        .ok()
-        .filter(|card| card.is(NS, "vCard"))
+    xml::parse(value, xml::Limits::default()).ok().filter(|card| card.is(NS, "vCard"))
 }
 
 #[cfg(test)]
@@ -144,42 +126,25 @@ mod tests {
         let set = iq(Type::Set, CARD_XML);
         let (reply, left) = stepped(|step| answer_own(&alice(), &set, step));
         assert_eq!(shown(reply), "result");
-        let [
-            Write::Note {
-                owner,
-                topic: TOPIC,
-                key,
-                value: Some(value),
-            },
-        ] = &left.writes[..]
-        else {
+        let [Write::Note { owner, topic: TOPIC, key, value: Some(value) }] = &left.writes[..] else {
             panic!("{:?}", left.writes)
         };
         assert_eq!((owner, key.as_str()), (&alice(), ""));
 
         let question = get("alice@one.test/phone");
         let (reply, left) = stepped(|step| answer_own(&alice(), &question, step));
-        assert_eq!(
-            (shown(reply).as_str(), reads(&left)),
-            ("later", vec![TOPIC])
-        );
+        assert_eq!((shown(reply).as_str(), reads(&left)), ("later", vec![TOPIC]));
         let rows = vec![(String::new(), value.clone())];
         let answer = answered("bob@two.test/x", Returned::Notes(rows));
         assert_eq!(answer.to, Some(jid("bob@two.test/x")));
         let card = answer.element(NS, "vCard").expect("a card");
-        assert_eq!(
-            card.child(NS, "FN").map(Element::text).as_deref(),
-            Some("Alice & all")
-        );
+        assert_eq!(card.child(NS, "FN").map(Element::text).as_deref(), Some("Alice & all"));
     }
 
     #[test]
     fn others_read_and_do_not_write() {
         let (reply, left) = stepped(|step| answer_other(&alice(), &get("bob@two.test/x"), step));
-        assert_eq!(
-            (shown(reply).as_str(), reads(&left)),
-            ("later", vec![TOPIC])
-        );
+        assert_eq!((shown(reply).as_str(), reads(&left)), ("later", vec![TOPIC]));
         let set = iq(Type::Set, CARD_XML).with_from(jid("bob@two.test/x"));
         let (reply, left) = stepped(|step| answer_other(&alice(), &set, step));
         assert_eq!(shown(reply), "forbidden");
@@ -192,33 +157,18 @@ mod tests {
     #[test]
     fn without_a_card_strangers_hear_what_they_would_hear_without_an_account() {
         let none = || Returned::Notes(Vec::new());
-        assert_eq!(
-            condition(&answered("alice@one.test/phone", none())),
-            Condition::ItemNotFound
-        );
-        assert_eq!(
-            condition(&answered("bob@two.test/x", none())),
-            Condition::ServiceUnavailable
-        );
+        assert_eq!(condition(&answered("alice@one.test/phone", none())), Condition::ItemNotFound);
+        assert_eq!(condition(&answered("bob@two.test/x", none())), Condition::ServiceUnavailable);
         let broken = Returned::Notes(vec![(String::new(), b"<".to_vec())]);
-        assert_eq!(
-            condition(&answered("bob@two.test/x", broken)),
-            Condition::InternalServerError
-        );
+        assert_eq!(condition(&answered("bob@two.test/x", broken)), Condition::InternalServerError);
         let refused = Returned::Refused(Condition::ResourceConstraint.into());
-        assert_eq!(
-            condition(&answered("bob@two.test/x", refused)),
-            Condition::ResourceConstraint
-        );
+        assert_eq!(condition(&answered("bob@two.test/x", refused)), Condition::ResourceConstraint);
     }
 
     #[test]
     fn a_card_has_a_limit() {
         let long = "x".repeat(100_000);
-        let set = iq(
-            Type::Set,
-            &format!("<vCard xmlns='vcard-temp'><DESC>{long}</DESC></vCard>"),
-        );
+        let set = iq(Type::Set, &format!("<vCard xmlns='vcard-temp'><DESC>{long}</DESC></vCard>"));
         let (reply, left) = stepped(|step| answer_own(&alice(), &set, step));
         assert_eq!(shown(reply), "policy-violation");
         assert!(left.writes.is_empty());

@@ -46,21 +46,10 @@ mod tests {
     #[test]
     fn tells_name_and_version_and_no_system() {
         let get = iq(Type::Get, "<query xmlns='jabber:iq:version'/>");
-        let Ok(Reply::Result(query)) = answer(&get) else {
-            panic!("no result")
-        };
-        assert_eq!(
-            query.child(NS, "name").map(Element::text).as_deref(),
-            Some("Waxwing")
-        );
-        assert_eq!(
-            query.child(NS, "version").map(Element::text).as_deref(),
-            Some(VERSION)
-        );
+        let Ok(Reply::Result(query)) = answer(&get) else { panic!("no result") };
+        assert_eq!(query.child(NS, "name").map(Element::text).as_deref(), Some("Waxwing"));
+        assert_eq!(query.child(NS, "version").map(Element::text).as_deref(), Some(VERSION));
         assert!(query.child(NS, "os").is_none());
-        assert_eq!(
-            shown(answer(&iq(Type::Set, "<query xmlns='jabber:iq:version'/>"))),
-            "bad-request"
-        );
+        assert_eq!(shown(answer(&iq(Type::Set, "<query xmlns='jabber:iq:version'/>"))), "bad-request");
     }
 }

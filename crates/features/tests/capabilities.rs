@@ -6,26 +6,15 @@ use xmpp::jid::Jid;
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::Element;
 
-const CARDS: &[Card] = &[
-    disco::CARD,
-    caps::CARD,
-    ping::CARD,
-    version::CARD,
-    blocking::CARD,
-    vcard::CARD,
-    ad_hoc::CARD,
-];
+const CARDS: &[Card] =
+    &[disco::CARD, caps::CARD, ping::CARD, version::CARD, blocking::CARD, vcard::CARD, ad_hoc::CARD];
 
 fn domain() -> Domain {
     Domain {
         jid: Jid::new("one.test").expect("a domain"),
         registration_open: false,
         admins: [].into(),
-        contacts: [(
-            "abuse-addresses".to_owned(),
-            "mailto:abuse@one.test".to_owned(),
-        )]
-        .into(),
+        contacts: [("abuse-addresses".to_owned(), "mailto:abuse@one.test".to_owned())].into(),
         limits: Default::default(),
     }
 }

@@ -54,10 +54,7 @@ pub struct Admitted {
 impl Admission {
     /// Nobody is here yet.
     pub fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Admission {
-            limits,
-            state: Mutex::new(State::default()),
-        })
+        Arc::new(Admission { limits, state: Mutex::new(State::default()) })
     }
 
     /// Admits a connection, with the time it has to wait first; `None` refuses it.
@@ -65,10 +62,7 @@ impl Admission {
         let address = neighbourhood(peer);
         let mut state = self.state.lock();
         let limits = self.limits;
-        let neighbour = state.addresses.entry(address).or_insert(Neighbour {
-            connections: 0,
-            due: now,
-        });
+        let neighbour = state.addresses.entry(address).or_insert(Neighbour { connections: 0, due: now });
         if limits.per_address > 0 && neighbour.connections >= limits.per_address {
             return None;
         }
@@ -83,28 +77,15 @@ impl Admission {
         };
         drop(state);
         if let Some((_, Some(task))) = oldest {
-            tracing::warn!(
-                limit = limits.half_open,
-                "too many connections without login; the oldest goes"
-            );
+            tracing::warn!(limit = limits.half_open, "too many connections without login; the oldest goes");
             task.abort();
         }
-        Some((
-            Admitted {
-                admission: self.clone(),
-                address,
-                number,
-            },
-            wait,
-        ))
+        Some((Admitted { admission: self.clone(), address, number }, wait))
     }
 
     /// Forgets addresses that nobody connects from any more.
     pub fn sweep(&self, now: Instant) {
-        self.state
-            .lock()
-            .addresses
-            .retain(|_, neighbour| neighbour.connections > 0 || neighbour.due > now);
+        self.state.lock().addresses.retain(|_, neighbour| neighbour.connections > 0 || neighbour.due > now);
     }
 }
 
@@ -164,12 +145,7 @@ fn neighbourhood(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        per_address: 3,
-        per_second: 10,
-        burst: 2,
-        half_open: 0,
-    };
+    const LIMITS: Limits = Limits { per_address: 3, per_second: 10, burst: 2, half_open: 0 };
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
@@ -177,14 +153,10 @@ mod tests {
 
     #[test]
     fn one_network_has_so_many_connections() {
-        let admission = Admission::new(Limits {
-            per_second: 0,
-            ..LIMITS
-        });
+        let admission = Admission::new(Limits { per_second: 0, ..LIMITS });
         let now = Instant::now();
-        let mut inside: Vec<_> = (1..=3)
-            .filter_map(|host| admission.admit(address(&format!("2001:db8::{host}")), now))
-            .collect();
+        let mut inside: Vec<_> =
+            (1..=3).filter_map(|host| admission.admit(address(&format!("2001:db8::{host}")), now)).collect();
         assert_eq!(inside.len(), 3);
         assert!(admission.admit(address("2001:db8::4"), now).is_none());
         assert!(admission.admit(address("2001:db8:0:1::4"), now).is_some());
@@ -197,10 +169,7 @@ mod tests {
 
     #[test]
     fn beyond_the_burst_they_wait_their_turn() {
-        let admission = Admission::new(Limits {
-            per_address: 0,
-            ..LIMITS
-        });
+        let admission = Admission::new(Limits { per_address: 0, ..LIMITS });
         let now = Instant::now();
         let waits: Vec<_> = (0..4)
             .filter_map(|_| admission.admit(address("192.0.2.1"), now))
@@ -208,31 +177,21 @@ mod tests {
             .collect();
         assert_eq!(waits, [0, 0, 100, 200]);
         let later = now + Duration::from_secs(60);
-        assert!(
-            admission
-                .admit(address("192.0.2.1"), later)
-                .is_some_and(|(_, wait)| wait.is_zero())
-        );
+        assert!(admission.admit(address("192.0.2.1"), later).is_some_and(|(_, wait)| wait.is_zero()));
         let admitted = (0..1_000).filter(|_| admission.admit(address("192.0.2.2"), now).is_some());
         assert_eq!(admitted.count(), 102);
     }
 
     #[tokio::test]
     async fn the_oldest_without_login_gives_way() {
-        let limits = Limits {
-            per_address: 0,
-            per_second: 0,
-            burst: 0,
-            half_open: 2,
-        };
+        let limits = Limits { per_address: 0, per_second: 0, burst: 0, half_open: 2 };
         let admission = Admission::new(limits);
         let now = Instant::now();
         let mut tasks = Vec::new();
         let mut inside = Vec::new();
         for _ in 0..4 {
-            let (admitted, _) = admission
-                .admit(address("192.0.2.1"), now)
-                .unwrap_or_else(|| panic!("refused"));
+            let (admitted, _) =
+                admission.admit(address("192.0.2.1"), now).unwrap_or_else(|| panic!("refused"));
             let task = tokio::spawn(std::future::pending::<()>());
             admitted.carried_by(task.abort_handle());
             if tasks.is_empty() {
@@ -242,10 +201,7 @@ mod tests {
             tasks.push(task);
         }
         tokio::task::yield_now().await;
-        let ended: Vec<_> = tasks
-            .iter()
-            .map(tokio::task::JoinHandle::is_finished)
-            .collect();
+        let ended: Vec<_> = tasks.iter().map(tokio::task::JoinHandle::is_finished).collect();
         assert_eq!(ended, [false, true, false, false]);
     }
 }

@@ -22,11 +22,7 @@ pub struct Allowance {
 impl Allowance {
     /// A full bucket.
     pub fn new(rate: Rate, now: Instant) -> Self {
-        Allowance {
-            rate,
-            left: rate.burst_bytes.max(1),
-            as_of: now,
-        }
+        Allowance { rate, left: rate.burst_bytes.max(1), as_of: now }
     }
 
     /// How many bytes may be read now; if none, until when to wait.
@@ -59,10 +55,7 @@ impl Allowance {
         }
         let rate = self.rate.bytes_per_second as u128;
         let filled = usize::try_from(rate * passed / 1_000).unwrap_or(usize::MAX);
-        self.left = self
-            .left
-            .saturating_add(filled)
-            .min(self.rate.burst_bytes.max(1));
+        self.left = self.left.saturating_add(filled).min(self.rate.burst_bytes.max(1));
         self.as_of = now;
     }
 }
@@ -74,13 +67,7 @@ mod tests {
     #[test]
     fn a_burst_then_the_rate() {
         let now = Instant::now();
-        let mut allowance = Allowance::new(
-            Rate {
-                bytes_per_second: 1_000,
-                burst_bytes: 5_000,
-            },
-            now,
-        );
+        let mut allowance = Allowance::new(Rate { bytes_per_second: 1_000, burst_bytes: 5_000 }, now);
         assert_eq!(allowance.check(now), Ok(5_000));
         allowance.spend(5_000, now);
         assert_eq!(allowance.check(now), Err(now + Duration::from_millis(250)));
@@ -88,10 +75,7 @@ mod tests {
         assert_eq!(allowance.check(later), Ok(250));
         allowance.spend(250, later);
         assert_eq!(allowance.check(now + Duration::from_secs(3_600)), Ok(5_000));
-        let free = Rate {
-            bytes_per_second: 0,
-            burst_bytes: 0,
-        };
+        let free = Rate { bytes_per_second: 0, burst_bytes: 0 };
         assert_eq!(Allowance::new(free, now).check(now), Ok(usize::MAX));
     }
 }

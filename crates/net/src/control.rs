@@ -43,10 +43,7 @@ impl Control {
         std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o600))?;
         std::fs::rename(&private, path)?;
         let task = tokio::spawn(accept(listener, handler));
-        Ok(Control {
-            path: path.to_owned(),
-            task,
-        })
+        Ok(Control { path: path.to_owned(), task })
     }
 }
 
@@ -82,10 +79,7 @@ async fn converse(stream: UnixStream, handler: &Handler) -> io::Result<()> {
     let mut input = BufReader::new(input);
     loop {
         let mut line = String::new();
-        let read = (&mut input)
-            .take(QUESTION_BYTES_MAX)
-            .read_line(&mut line)
-            .await?;
+        let read = (&mut input).take(QUESTION_BYTES_MAX).read_line(&mut line).await?;
         if read == 0 || !line.ends_with('\n') {
             return Ok(());
         }
@@ -105,10 +99,7 @@ mod tests {
         let path = directory.path().join("control.sock");
         let handler: Handler = Arc::new(|line| Box::pin(async move { line.trim().to_uppercase() }));
         let control = Control::open(&path, handler.clone())?;
-        assert_eq!(
-            std::fs::metadata(&path)?.permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
         assert!(Control::open(&path, handler.clone()).is_err());
 
         let mut stream = UnixStream::connect(&path).await?;

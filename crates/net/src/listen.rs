@@ -73,16 +73,8 @@ impl Doors {
     /// # Errors
     /// The first address that cannot be had.
     pub fn bind(config: &Config) -> Result<Doors, BindError> {
-        let wanted = config
-            .c2s
-            .iter()
-            .map(|address| (*address, Entrance::StartTls));
-        let wanted = wanted.chain(
-            config
-                .c2s_tls
-                .iter()
-                .map(|address| (*address, Entrance::Direct)),
-        );
+        let wanted = config.c2s.iter().map(|address| (*address, Entrance::StartTls));
+        let wanted = wanted.chain(config.c2s_tls.iter().map(|address| (*address, Entrance::Direct)));
         let mut listeners = Vec::new();
         let mut missing = None;
         for (address, entrance) in wanted {
@@ -103,9 +95,8 @@ impl Doors {
 
     /// The addresses in fact, with the ports that the system chose for port 0.
     pub fn addresses(&self) -> Vec<(SocketAddr, Entrance)> {
-        let address = |(listener, entrance): &(TcpListener, Entrance)| {
-            Some((listener.local_addr().ok()?, *entrance))
-        };
+        let address =
+            |(listener, entrance): &(TcpListener, Entrance)| Some((listener.local_addr().ok()?, *entrance));
         self.listeners.iter().filter_map(address).collect()
     }
 
@@ -130,9 +121,7 @@ impl Doors {
         let mut tasks = vec![tokio::spawn(sweep(admission.clone()))];
         for (listener, entrance) in self.listeners {
             let (node, settings, admission) = (node.clone(), settings.clone(), admission.clone());
-            tasks.push(tokio::spawn(accept(
-                listener, entrance, node, settings, admission,
-            )));
+            tasks.push(tokio::spawn(accept(listener, entrance, node, settings, admission)));
         }
         Open { tasks }
     }
@@ -152,11 +141,7 @@ fn is_unknown_family(error: &io::Error) -> bool {
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking(),
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         // IPv4 has its own socket, so that both can be named in the configuration.
@@ -220,12 +205,8 @@ async fn accept(
                 tokio::time::sleep(wait).await;
             }
             match entrance {
-                Entrance::StartTls => {
-                    session::start_tls(node, settings, socket, peer, admitted).await
-                }
-                Entrance::Direct => {
-                    session::direct_tls(node, settings, socket, peer, admitted).await
-                }
+                Entrance::StartTls => session::start_tls(node, settings, socket, peer, admitted).await,
+                Entrance::Direct => session::direct_tls(node, settings, socket, peer, admitted).await,
             }
         });
         admission::Admitted::carried_by(&admitted, task.abort_handle());

@@ -72,12 +72,7 @@ pub async fn direct_tls(
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "the TLS handshake failed"),
         Err(_) => return tracing::debug!(%peer, "the TLS handshake took too long"),
     };
-    let session = Session::new(
-        &node,
-        Instant::now(),
-        TransportFacts::DirectTls(facts),
-        Some(peer),
-    );
+    let session = Session::new(&node, Instant::now(), TransportFacts::DirectTls(facts), Some(peer));
     Connection::new(session, Io::Tls(Box::new(stream)), settings, admitted).await;
 }
 
@@ -213,10 +208,7 @@ impl Connection {
             }
             let waiting = self.unsent.len() - self.sent;
             if waiting > self.settings.outbound_bytes && !self.session.is_closed() {
-                tracing::info!(
-                    bytes = waiting,
-                    "the client does not read; its connection is closed"
-                );
+                tracing::info!(bytes = waiting, "the client does not read; its connection is closed");
                 return Err(io::ErrorKind::TimedOut.into());
             }
             if waiting == 0 {
@@ -271,11 +263,13 @@ impl Connection {
 
     /// Begins the handshake that was agreed upon, or goes on with it.
     fn handshake(&mut self, now: Instant, cx: &mut Context<'_>) -> Moved {
-        if self.session.wants_tls() && self.unsent.is_empty() && matches!(self.io, Io::Plain(_)) {
-            if let Io::Plain(socket) = std::mem::replace(&mut self.io, Io::Gone) {
-                let tls = self.settings.tls.clone();
-                self.io = Io::Handshake(Box::pin(tls.accept(socket, Entrance::StartTls)));
-            }
+        if self.session.wants_tls()
+            && self.unsent.is_empty()
+            && matches!(self.io, Io::Plain(_))
+            && let Io::Plain(socket) = std::mem::replace(&mut self.io, Io::Gone)
+        {
+            let tls = self.settings.tls.clone();
+            self.io = Io::Handshake(Box::pin(tls.accept(socket, Entrance::StartTls)));
         }
         let Io::Handshake(handshake) = &mut self.io else {
             return Moved::Nothing;
@@ -327,10 +321,7 @@ impl Connection {
             true => self.allowance.check(Instant::now()).err(),
             false => None,
         };
-        let due = [self.session.next_timeout(), slow, self.farewell]
-            .into_iter()
-            .flatten()
-            .min();
+        let due = [self.session.next_timeout(), slow, self.farewell].into_iter().flatten().min();
         if let Some(due) = due {
             self.wake_at(due, cx);
         }
@@ -340,9 +331,7 @@ impl Connection {
     /// A timer that rings too early is left alone: with every stanza the time of the next ping moves on.
     fn wake_at(&mut self, due: Instant, cx: &mut Context<'_>) {
         let due = tokio::time::Instant::from_std(due);
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
         if timer.is_elapsed() || timer.deadline() > due {
             timer.as_mut().reset(due);
         }

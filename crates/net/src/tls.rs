@@ -96,11 +96,7 @@ impl Tls {
             None => None,
         };
         let identities = Identities::load(&sources, authorities.as_ref())?;
-        Ok(Tls {
-            sources,
-            current: ArcSwap::from_pointee(identities),
-            authorities,
-        })
+        Ok(Tls { sources, current: ArcSwap::from_pointee(identities), authorities })
     }
 
     /// Reads the certificates again. Connections keep what they were shown.
@@ -129,10 +125,7 @@ impl Tls {
     ) -> io::Result<(TlsStream<TcpStream>, TlsFacts)> {
         let acceptor = rustls::server::Acceptor::default();
         let hello = LazyConfigAcceptor::new(acceptor, socket).await?;
-        let sni = hello
-            .client_hello()
-            .server_name()
-            .map(str::to_ascii_lowercase);
+        let sni = hello.client_hello().server_name().map(str::to_ascii_lowercase);
         let identities = self.current.load_full();
         let named = sni.as_ref().and_then(|name| identities.by_name.get(name));
         let identity = named.unwrap_or(&identities.first);
@@ -145,17 +138,10 @@ impl Tls {
         Ok((stream, facts))
     }
 
-    fn facts(
-        &self,
-        stream: &TlsStream<TcpStream>,
-        sni: Option<String>,
-        identity: &Identity,
-    ) -> TlsFacts {
+    fn facts(&self, stream: &TlsStream<TcpStream>, sni: Option<String>, identity: &Identity) -> TlsFacts {
         let (_, connection) = stream.get_ref();
         // `require_ems` makes the exporter safe on TLS 1.2, too (RFC 9266 §4.2).
-        let exporter = connection
-            .export_keying_material([0; 32], EXPORTER_LABEL, Some(b""))
-            .ok();
+        let exporter = connection.export_keying_material([0; 32], EXPORTER_LABEL, Some(b"")).ok();
         let client = match (&self.authorities, connection.peer_certificates()) {
             (Some(authorities), Some(chain)) => authorities.judge(chain),
             _ => None,
@@ -171,15 +157,8 @@ impl Tls {
 }
 
 fn times(sources: &Sources) -> Vec<Option<SystemTime>> {
-    let paths = sources
-        .files
-        .iter()
-        .flat_map(|(certificate, key)| [certificate, key]);
-    let modified = |path: &PathBuf| {
-        std::fs::metadata(path)
-            .and_then(|data| data.modified())
-            .ok()
-    };
+    let paths = sources.files.iter().flat_map(|(certificate, key)| [certificate, key]);
+    let modified = |path: &PathBuf| std::fs::metadata(path).and_then(|data| data.modified()).ok();
     paths.map(modified).collect()
 }
 
@@ -207,21 +186,12 @@ impl Identities {
         // A client may also name the host that it found by SRV (RFC 6120 §13.7.2.1).
         for (names, identity) in &loaded {
             for name in names {
-                by_name
-                    .entry(name.clone())
-                    .or_insert_with(|| identity.clone());
+                by_name.entry(name.clone()).or_insert_with(|| identity.clone());
             }
         }
-        let speaks = sources
-            .domains
-            .first()
-            .and_then(|domain| by_name.get(&ascii(domain)));
+        let speaks = sources.domains.first().and_then(|domain| by_name.get(&ascii(domain)));
         let first = speaks.cloned().unwrap_or(first);
-        Ok(Identities {
-            by_name,
-            first,
-            as_of,
-        })
+        Ok(Identities { by_name, first, as_of })
     }
 }
 
@@ -237,10 +207,7 @@ impl Identity {
         authorities: Option<&Arc<Authorities>>,
     ) -> Result<(Vec<String>, Identity), TlsError> {
         let chain = read_chain(certificate)?;
-        let names = chain
-            .first()
-            .map(|first| names::names(first))
-            .unwrap_or_default();
+        let names = chain.first().map(|first| names::names(first)).unwrap_or_default();
         let end_point = chain.first().and_then(|first| names::end_point(first));
         let secret = read_key(key)?;
         let config = |alpn: &[&[u8]]| {
@@ -249,20 +216,14 @@ impl Identity {
             config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
             Ok::<_, TlsError>(Arc::new(config))
         };
-        let identity = Identity {
-            start_tls: config(&[])?,
-            direct: config(&[ALPN_CLIENT])?,
-            end_point,
-        };
+        let identity = Identity { start_tls: config(&[])?, direct: config(&[ALPN_CLIENT])?, end_point };
         Ok((names, identity))
     }
 }
 
 fn mismatch(certificate: &Path, key: &Path, error: &rustls::Error) -> TlsError {
     let (certificate, key) = (certificate.display(), key.display());
-    TlsError(format!(
-        "{certificate} and {key} cannot be used together: {error}"
-    ))
+    TlsError(format!("{certificate} and {key} cannot be used together: {error}"))
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -270,9 +231,7 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = std::fs::read(path).map_err(|error| unreadable("certificate", path, &error))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match chain {
-        Ok(chain) if chain.is_empty() => {
-            Err(wrong(&"there is no certificate in it (PEM is expected)"))
-        }
+        Ok(chain) if chain.is_empty() => Err(wrong(&"there is no certificate in it (PEM is expected)")),
         Ok(chain) => Ok(chain),
         Err(error) => Err(wrong(&error)),
     }
@@ -281,10 +240,7 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let text = std::fs::read(path).map_err(|error| unreadable("key", path, &error))?;
     PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
-        TlsError(format!(
-            "{}: there is no private key in it (PEM is expected): {error}",
-            path.display()
-        ))
+        TlsError(format!("{}: there is no private key in it (PEM is expected): {error}", path.display()))
     })
 }
 
@@ -295,9 +251,7 @@ fn unreadable(what: &str, path: &Path, error: &io::Error) -> TlsError {
             format!("the {what} {path} does not exist; see `tls.{what}` in the configuration")
         }
         io::ErrorKind::PermissionDenied => {
-            format!(
-                "the {what} {path} may not be read; give the user that runs waxwing the right to"
-            )
+            format!("the {what} {path} may not be read; give the user that runs waxwing the right to")
         }
         _ => format!("the {what} {path} cannot be read: {error}"),
     })
@@ -330,11 +284,7 @@ mod tests {
     fn sources(directory: &Path, domains: &[&str]) -> Result<Sources, Box<dyn std::error::Error>> {
         let domains: Vec<String> = domains.iter().map(|domain| (*domain).to_owned()).collect();
         let files = self_signed(directory, &domains, SystemTime::now())?;
-        Ok(Sources {
-            domains,
-            files: vec![files],
-            client_ca: None,
-        })
+        Ok(Sources { domains, files: vec![files], client_ca: None })
     }
 
     #[test]
@@ -346,12 +296,7 @@ mod tests {
         all.files.extend(other.files);
         let tls = Tls::load(all)?;
         let before = tls.current.load_full();
-        let end_point = |name: &str| {
-            before
-                .by_name
-                .get(name)
-                .and_then(|identity| identity.end_point.clone())
-        };
+        let end_point = |name: &str| before.by_name.get(name).and_then(|identity| identity.end_point.clone());
         assert!(end_point("one.test").is_some_and(|hash| hash.len() == 32));
         assert_ne!(end_point("one.test"), end_point("two.test"));
         assert_eq!(before.first.end_point, end_point("one.test"));
@@ -359,10 +304,7 @@ mod tests {
 
         std::fs::remove_file(one.path().join("certificate.pem"))?;
         assert!(tls.has_changed());
-        assert!(
-            tls.reload()
-                .is_err_and(|error| error.to_string().contains("does not exist"))
-        );
+        assert!(tls.reload().is_err_and(|error| error.to_string().contains("does not exist")));
         self_signed(one.path(), &["one.test".to_owned()], SystemTime::now())?;
         tls.reload()?;
         assert_ne!(tls.current.load().first.end_point, before.first.end_point);
@@ -374,10 +316,7 @@ mod tests {
         let (one, two) = (tempfile::tempdir()?, tempfile::tempdir()?);
         let mut mixed = sources(one.path(), &["one.test"])?;
         mixed.files[0].1 = sources(two.path(), &["one.test"])?.files[0].1.clone();
-        let error = Tls::load(mixed)
-            .err()
-            .map(|error| error.to_string())
-            .unwrap_or_default();
+        let error = Tls::load(mixed).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("cannot be used together"), "{error}");
         Ok(())
     }
@@ -434,8 +373,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_handshake_tells_names_bindings_and_the_client()
-    -> Result<(), Box<dyn std::error::Error>> {
+    async fn a_handshake_tells_names_bindings_and_the_client() -> Result<(), Box<dyn std::error::Error>> {
         let directory = tempfile::tempdir()?;
         let (authority, certificate, key) = client_certificate()?;
         let mut sources = sources(directory.path(), &["one.test"])?;
@@ -447,20 +385,15 @@ mod tests {
 
         for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
             let (facts, bound) = shake_hands(&anonymous, &trusted, None, version).await?;
-            assert_eq!(
-                facts.version13,
-                version.version == rustls::ProtocolVersion::TLSv1_3
-            );
+            assert_eq!(facts.version13, version.version == rustls::ProtocolVersion::TLSv1_3);
             assert_eq!(facts.sni.as_deref(), Some("one.test"));
             assert_eq!(facts.exporter, Some(bound));
             assert_eq!(facts.client, None);
 
             let own = Some((certificate.as_str(), key.as_str()));
             let (facts, _) = shake_hands(&asking, &trusted, own, version).await?;
-            let alice = stream::ClientCertificate {
-                xmpp_addrs: vec!["alice@one.test".to_owned()],
-                trusted: true,
-            };
+            let alice =
+                stream::ClientCertificate { xmpp_addrs: vec!["alice@one.test".to_owned()], trusted: true };
             assert_eq!(facts.client, Some(alice));
 
             let (_, stranger, key) = client_certificate()?;

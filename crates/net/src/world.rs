@@ -25,22 +25,13 @@ pub fn world() -> World {
         let waiting = waiting.clone();
         let name = format!("costly-{number}");
         // Without its threads the pool answers Busy, and the node refuses such work.
-        let started = std::thread::Builder::new()
-            .name(name)
-            .spawn(move || work(&waiting));
+        let started = std::thread::Builder::new().name(name).spawn(move || work(&waiting));
         if let Err(error) = started {
             tracing::error!(%error, "a thread for passwords could not be started");
         }
     }
-    let real = Arc::new(Real {
-        jobs,
-        tasks: tokio::runtime::Handle::current(),
-    });
-    World {
-        clock: real.clone(),
-        entropy: real.clone(),
-        spawn: real,
-    }
+    let real = Arc::new(Real { jobs, tasks: tokio::runtime::Handle::current() });
+    World { clock: real.clone(), entropy: real.clone(), spawn: real }
 }
 
 fn work(waiting: &Mutex<Receiver<Job>>) {
@@ -99,12 +90,7 @@ mod tests {
     async fn costly_work_is_bounded() {
         let world = world();
         let (done, finished) = sync_channel(1);
-        assert!(
-            world
-                .spawn
-                .run(Box::new(move || done.send(1).unwrap_or_default()))
-                .is_ok()
-        );
+        assert!(world.spawn.run(Box::new(move || done.send(1).unwrap_or_default())).is_ok());
         assert_eq!(finished.recv(), Ok(1));
 
         let gate = Arc::new(Mutex::new(()));
@@ -112,10 +98,7 @@ mod tests {
         let mut refused = false;
         for _ in 0..COSTLY_QUEUE_MAX + 1_000 {
             let gate = gate.clone();
-            refused |= world
-                .spawn
-                .run(Box::new(move || drop(gate.lock())))
-                .is_err();
+            refused |= world.spawn.run(Box::new(move || drop(gate.lock()))).is_err();
         }
         assert!(refused);
         drop(closed);

@@ -71,10 +71,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let loopback = |port| {
-            vec![
-                SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-                SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
-            ]
+            vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))]
         };
         Config {
             domains: vec!["localhost".to_owned()],
@@ -124,10 +121,7 @@ impl Config {
 
     /// The domains as features see them.
     pub fn domains(&self) -> Vec<Domain> {
-        let jids = self
-            .domains
-            .iter()
-            .filter_map(|domain| Jid::from_domain(domain).ok());
+        let jids = self.domains.iter().filter_map(|domain| Jid::from_domain(domain).ok());
         jids.map(|jid| Domain {
             jid,
             registration_open: self.registration_open,
@@ -268,9 +262,7 @@ mod tests {
         );
         assert_eq!(
             mistakes("[store]\nurl = 'mysql://x'\n"),
-            [
-                "line 2: `store.url` must be `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`"
-            ]
+            ["line 2: `store.url` must be `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`"]
         );
         assert_eq!(
             mistakes("[log]\nlevel = 'loud'\nformat = 'xml'\n"),
@@ -289,10 +281,7 @@ mod tests {
                 "line 5: `example.org` is not the address of an account, as `alice@example.org`",
             ]
         );
-        assert_eq!(
-            mistakes("listen = ['x']"),
-            ["line 1: `listen` is a section: write `[listen]`"]
-        );
+        assert_eq!(mistakes("listen = ['x']"), ["line 1: `listen` is a section: write `[listen]`"]);
         assert_eq!(
             mistakes("\n[limits]\nstanza_bytes = 9999\n"),
             ["line 3: `limits.stanza_bytes` must be at least 10000 (RFC 6120 §13.12)"]
@@ -303,10 +292,7 @@ mod tests {
     fn wrong_types_are_told_in_words() {
         let told = mistakes("\n[limits]\nroster_items = 'many'\n");
         assert_eq!(told.len(), 1);
-        assert!(
-            told[0].starts_with("line 3: invalid type: string \"many\", expected usize"),
-            "{told:?}"
-        );
+        assert!(told[0].starts_with("line 3: invalid type: string \"many\", expected usize"), "{told:?}");
         assert!(mistakes("domains = [\n")[0].starts_with("line "));
     }
 }

@@ -10,11 +10,8 @@ use xmpp::secret::Password;
 const SALT_BYTES: usize = 16;
 
 /// All hashes that keys are kept for, the weakest first.
-const HASHES: [(Kept, Hash); 3] = [
-    (Kept::Sha1, Hash::Sha1),
-    (Kept::Sha256, Hash::Sha256),
-    (Kept::Sha512, Hash::Sha512),
-];
+const HASHES: [(Kept, Hash); 3] =
+    [(Kept::Sha1, Hash::Sha1), (Kept::Sha256, Hash::Sha256), (Kept::Sha512, Hash::Sha512)];
 
 /// A fresh salt for each hash.
 pub struct Salts([[u8; SALT_BYTES]; HASHES.len()]);
@@ -66,9 +63,7 @@ pub fn verify_nobody(password: &Password, secret: &[u8; 32], account: &str, iter
 
 /// Whether the keys are weaker than those we make today, so that a login with the password in hand makes them anew.
 pub fn are_outdated(credentials: &Credentials, iterations: u32) -> bool {
-    HASHES.iter().any(|(kept, _)| {
-        keys_of(credentials, *kept).is_none_or(|keys| keys.iterations < iterations)
-    })
+    HASHES.iter().any(|(kept, _)| keys_of(credentials, *kept).is_none_or(|keys| keys.iterations < iterations))
 }
 
 /// What the stream machine checks a SCRAM login against.

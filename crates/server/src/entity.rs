@@ -86,11 +86,7 @@ pub struct Told {
 
 impl Told {
     /// Tells the asker, when the step has ended, what came of it.
-    pub fn tell(
-        &mut self,
-        asker: oneshot::Sender<Outcome>,
-        outcome: Result<(), StanzaError>,
-    ) {
+    pub fn tell(&mut self, asker: oneshot::Sender<Outcome>, outcome: Result<(), StanzaError>) {
         self.waiting.push((asker, outcome));
     }
 

@@ -12,8 +12,8 @@ use xmpp::jid::BareJid;
 
 use crate::entity::Entity;
 use crate::host::Host;
-use crate::node::Node;
 use crate::nobody::Nobody;
+use crate::node::Node;
 
 /// When the store cannot be read, it is tried again after this time; letters wait meanwhile.
 const RETRY_AFTER: Duration = Duration::from_millis(500);

@@ -30,11 +30,7 @@ pub fn credentials(node: &Arc<Node>, account: BareJid) -> BoxFuture<'static, Ans
 
 /// Whether a password fits (SASL PLAIN). For an account that does not exist the same work is done, so that nobody
 /// learns by the clock which accounts exist (guarantees §2).
-pub fn check_password(
-    node: &Arc<Node>,
-    account: BareJid,
-    password: Password,
-) -> BoxFuture<'static, Answer> {
+pub fn check_password(node: &Arc<Node>, account: BareJid, password: Password) -> BoxFuture<'static, Answer> {
     let node = node.clone();
     Box::pin(async move {
         let found = match node.store.credentials(&account).await {
@@ -43,9 +39,9 @@ pub fn check_password(
         };
         match verify(&node, &account, password.clone(), found.clone()).await {
             Some(true) => {
-                if found.is_some_and(|known| {
-                    credentials::are_outdated(&known, node.config.scram_iterations())
-                }) {
+                if found
+                    .is_some_and(|known| credentials::are_outdated(&known, node.config.scram_iterations()))
+                {
                     upgrade(&node, account, password);
                 }
                 Answer::Authenticated

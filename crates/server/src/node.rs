@@ -63,11 +63,8 @@ impl Node {
     /// Starts a node: opens its doors' waiting room and begins to look after what sleeps.
     pub fn start(world: World, store: Store, config: Arc<Config>, secret: [u8; 32]) -> Arc<Node> {
         let commits = Commits::new(store.log());
-        let domains = config
-            .domains()
-            .into_iter()
-            .map(|domain| (domain.name().to_owned(), Arc::new(domain)))
-            .collect();
+        let domains =
+            config.domains().into_iter().map(|domain| (domain.name().to_owned(), Arc::new(domain))).collect();
         let node = Arc::new(Node {
             streams: Arc::new(streams(&config, secret)),
             started: world.clock.now(),

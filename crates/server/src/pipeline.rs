@@ -73,12 +73,7 @@ fn message_arriving(a: &mut Account, message: Stanza, step: &mut Step<'_>) -> Re
 }
 
 /// In order, to presence leaving one of the account's sessions.
-fn presence_leaving(
-    a: &mut Account,
-    session: SessionId,
-    p: Stanza,
-    step: &mut Step<'_>,
-) -> Result<(), Stop> {
+fn presence_leaving(a: &mut Account, session: SessionId, p: Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
     match (p.type_, p.to.is_some()) {
         (Type::Available, false) => {
             let hears = |jid: &Jid| !a.blocklist.blocks(jid);

@@ -46,15 +46,9 @@ pub fn own_account(
             }
             Ok(answered.reply)
         }
-        ns::BLOCKING => blocking::answer_own(
-            &mut a.blocklist,
-            &mut a.sessions,
-            &a.roster,
-            &a.jid,
-            session,
-            iq,
-            step,
-        ),
+        ns::BLOCKING => {
+            blocking::answer_own(&mut a.blocklist, &mut a.sessions, &a.roster, &a.jid, session, iq, step)
+        }
         ns::DISCO_INFO | ns::DISCO_ITEMS => disco::answer_account(CARDS, &a.jid, &a.sessions, iq),
         ns::VCARD => vcard::answer_own(&a.jid, iq, step),
         ns::PRIVATE => private::answer_own(&a.jid, iq, step),
@@ -92,9 +86,7 @@ pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Resul
         asker == a.jid || a.roster.sees_me(&asker)
     });
     let reply = match (namespace, knows_us) {
-        (ns::DISCO_INFO | ns::DISCO_ITEMS, true) => {
-            disco::answer_account(CARDS, &a.jid, &a.sessions, iq)
-        }
+        (ns::DISCO_INFO | ns::DISCO_ITEMS, true) => disco::answer_account(CARDS, &a.jid, &a.sessions, iq),
         (ns::DISCO_INFO | ns::DISCO_ITEMS, false) => disco::answer_stranger(iq),
         (ns::ROSTER, _) => roster::answer_other(),
         (ns::VCARD, _) => vcard::answer_other(&a.jid, iq, step),
@@ -150,20 +142,14 @@ pub fn host(host: &mut Host, iq: &Stanza, step: &mut Step<'_>) -> Result<(), Sto
     }
     let Some((namespace, _)) = iq.first_name() else { return Err(Condition::BadRequest.into()) };
     let reply = match namespace {
-        ns::DISCO_INFO | ns::DISCO_ITEMS => disco::answer_host(
-            CARDS,
-            &features::ad_hoc::list(),
-            &host.caps_node,
-            iq,
-            &host.domain,
-        ),
+        ns::DISCO_INFO | ns::DISCO_ITEMS => {
+            disco::answer_host(CARDS, &features::ad_hoc::list(), &host.caps_node, iq, &host.domain)
+        }
         ns::COMMANDS => features::ad_hoc::answer(&mut host.desk, iq, step),
         ns::PING => ping::answer(iq),
         ns::VERSION => version::answer(iq),
         ns::TIME => time::answer(iq, step.wall),
-        ns::LAST => {
-            last_activity::answer_host(iq, step.now.saturating_duration_since(host.started))
-        }
+        ns::LAST => last_activity::answer_host(iq, step.now.saturating_duration_since(host.started)),
         ns::REGISTER => registration::answer_other(),
         _ => Err(Condition::ServiceUnavailable.into()),
     }?;

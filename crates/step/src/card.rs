@@ -19,6 +19,5 @@ pub struct Card {
 
 impl Card {
     /// A card that announces nothing; the fields that differ are set by struct update.
-    pub const PLAIN: Card =
-        Card { xep: 0, version: "", title: "", host: &[], account: &[], note: "" };
+    pub const PLAIN: Card = Card { xep: 0, version: "", title: "", host: &[], account: &[], note: "" };
 }

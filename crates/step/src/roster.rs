@@ -146,7 +146,10 @@ impl Roster {
     pub fn endings(&self) -> Vec<(BareJid, Vec<Type>)> {
         let mut all: Vec<BareJid> = self.items.keys().cloned().collect();
         all.extend(self.requests.keys().filter(|jid| !self.items.contains_key(*jid)).cloned());
-        all.into_iter().map(|jid| (jid.clone(), self.ending(&jid))).filter(|(_, tell)| !tell.is_empty()).collect()
+        all.into_iter()
+            .map(|jid| (jid.clone(), self.ending(&jid)))
+            .filter(|(_, tell)| !tell.is_empty())
+            .collect()
     }
 
     /// Answers a roster get: the whole roster, or `None` when the client knows it already (RFC 6121 §2.6).
@@ -242,9 +245,7 @@ impl Roster {
             Outbound::Route(new) => {
                 Sent { route: true, change: self.become_(owner, contact, state, new, None) }
             }
-            Outbound::Approve => {
-                Sent { route: false, change: self.approve(owner, contact, true) }
-            }
+            Outbound::Approve => Sent { route: false, change: self.approve(owner, contact, true) },
             Outbound::Stop if type_ == Type::Unsubscribed => {
                 Sent { route: false, change: self.approve(owner, contact, false) }
             }
@@ -266,14 +267,10 @@ impl Roster {
                 let reply = (stanza.type_ == Type::Unsubscribe).then_some(Type::Unsubscribed);
                 Received { deliver: true, reply, change }
             }
-            Inbound::Ignore => {
-                Received { deliver: false, reply: None, change: self.unchanged(contact) }
+            Inbound::Ignore => Received { deliver: false, reply: None, change: self.unchanged(contact) },
+            Inbound::Remind => {
+                Received { deliver: false, reply: Some(Type::Subscribed), change: self.unchanged(contact) }
             }
-            Inbound::Remind => Received {
-                deliver: false,
-                reply: Some(Type::Subscribed),
-                change: self.unchanged(contact),
-            },
         }
     }
 

@@ -50,7 +50,10 @@ impl fmt::Display for StoreError {
                 "the store has schema {found} and this version knows up to {known}; use the version that wrote it"
             ),
             StoreError::Full(text) => {
-                write!(formatter, "no room is left for the store; free some, the server goes on by itself ({text})")
+                write!(
+                    formatter,
+                    "no room is left for the store; free some, the server goes on by itself ({text})"
+                )
             }
             StoreError::Io(text) => write!(formatter, "the store's disk failed ({text})"),
             StoreError::Busy(text) => {

@@ -30,4 +30,3 @@ impl Store {
         secret.try_into().map(Some).map_err(wrong)
     }
 }
-

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::db::Db;
 use crate::db::postgres::Postgres;
 use crate::db::sqlite::Sqlite;
-use crate::db::Db;
 use crate::error::StoreError;
 use crate::log::Log;
 use crate::url::StoreUrl;

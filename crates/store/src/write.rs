@@ -105,12 +105,16 @@ impl Write {
                 offline::erase(account, sink);
                 notes::erase(account, sink);
             }
-            Write::AccountSeen { account, at, status } => accounts::seen(account, *at, status.as_deref(), sink),
+            Write::AccountSeen { account, at, status } => {
+                accounts::seen(account, *at, status.as_deref(), sink)
+            }
             Write::RosterPut { owner, version, item } => roster::put(owner, *version, item, sink),
             Write::RosterRemove { owner, version, jid } => roster::remove(owner, *version, jid, sink),
             Write::OfflineKeep { owner, id, at, xml } => offline::keep(owner, *id, *at, xml, sink),
             Write::OfflineDrop { owner, up_to } => offline::drop_up_to(owner, *up_to, sink),
-            Write::Note { owner, topic, key, value } => notes::note(owner, topic, key, value.as_deref(), sink),
+            Write::Note { owner, topic, key, value } => {
+                notes::note(owner, topic, key, value.as_deref(), sink)
+            }
         }
     }
 }

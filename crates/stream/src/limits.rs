@@ -55,11 +55,7 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Deadlines {
-            tls: seconds(15),
-            auth: seconds(30),
-            bind: seconds(60),
-        }
+        Deadlines { tls: seconds(15), auth: seconds(30), bind: seconds(60) }
     }
 }
 

@@ -15,10 +15,7 @@ pub(crate) struct Seed {
 
 impl Seed {
     pub fn new(seed: &[u8; 32]) -> Self {
-        Seed {
-            key: hmac::Key::new(hmac::HMAC_SHA256, seed),
-            drawn: 0,
-        }
+        Seed { key: hmac::Key::new(hmac::HMAC_SHA256, seed), drawn: 0 }
     }
 
     fn draw(&mut self) -> [u8; TOKEN_BYTES] {
@@ -36,19 +33,13 @@ impl Seed {
 
     /// A fresh token in lower case, fit for the local part of an address.
     pub fn local_part(&mut self) -> String {
-        self.draw()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        self.draw().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
 impl std::fmt::Debug for Seed {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Seed")
-            .field("drawn", &self.drawn)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Seed").field("drawn", &self.drawn).finish_non_exhaustive()
     }
 }
 
@@ -58,11 +49,7 @@ mod tests {
 
     #[test]
     fn tokens_repeat_by_seed_only() {
-        let (mut one, mut same, mut other) = (
-            Seed::new(&[1; 32]),
-            Seed::new(&[1; 32]),
-            Seed::new(&[2; 32]),
-        );
+        let (mut one, mut same, mut other) = (Seed::new(&[1; 32]), Seed::new(&[1; 32]), Seed::new(&[2; 32]));
         let first = one.token();
         assert_eq!(first.len(), 24);
         assert_eq!(first, same.token());

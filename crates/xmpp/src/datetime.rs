@@ -20,8 +20,7 @@ pub fn format(at: SystemTime) -> String {
 pub fn parse(text: &str) -> Option<SystemTime> {
     let (date, time) = text.split_once('T')?;
     let mut date = date.splitn(3, '-');
-    let (year, month, day) =
-        (number(date.next()?, 4)?, number(date.next()?, 2)?, number(date.next()?, 2)?);
+    let (year, month, day) = (number(date.next()?, 4)?, number(date.next()?, 2)?, number(date.next()?, 2)?);
     let (clock, offset_s) = zone(time)?;
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
     let mut clock = clock.splitn(3, ':').map(|part| number(part, 2));
@@ -56,7 +55,8 @@ fn zone(time: &str) -> Option<(&str, i64)> {
 }
 
 fn number(text: &str, digits: usize) -> Option<i64> {
-    let plain = text.len() == digits && digits > 0 && digits <= 9 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let plain =
+        text.len() == digits && digits > 0 && digits <= 9 && text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten()
 }
 
@@ -111,14 +111,24 @@ mod tests {
             assert_eq!(parse(text), Some(at));
         }
         assert_eq!(parse("1969-07-20T21:56:15-05:00"), None);
-        assert_eq!(parse("2002-09-10T23:41:07.5+01:00").map(format).as_deref(), Some("2002-09-10T22:41:07.500Z"));
+        assert_eq!(
+            parse("2002-09-10T23:41:07.5+01:00").map(format).as_deref(),
+            Some("2002-09-10T22:41:07.500Z")
+        );
     }
 
     #[test]
     fn what_is_no_time() {
-        for text in ["", "2002-09-10", "2002-13-10T00:00:00Z", "2023-02-29T00:00:00Z", "2002-09-10T24:00:00Z",
-            "2002-09-10T00:00:00", "2002-09-10T00:00:00.Z", "2002-9-10T00:00:00Z"]
-        {
+        for text in [
+            "",
+            "2002-09-10",
+            "2002-13-10T00:00:00Z",
+            "2023-02-29T00:00:00Z",
+            "2002-09-10T24:00:00Z",
+            "2002-09-10T00:00:00",
+            "2002-09-10T00:00:00.Z",
+            "2002-9-10T00:00:00Z",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -75,11 +75,7 @@ impl Jid {
     ///
     /// # Errors
     /// The part that is at fault.
-    pub fn from_parts(
-        local: Option<&str>,
-        domain: &str,
-        resource: Option<&str>,
-    ) -> Result<Jid, JidError> {
+    pub fn from_parts(local: Option<&str>, domain: &str, resource: Option<&str>) -> Result<Jid, JidError> {
         let mut text = String::with_capacity(
             local.map_or(0, |local| local.len() + 1) + domain.len() + resource.map_or(0, |r| r.len() + 1),
         );

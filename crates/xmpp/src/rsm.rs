@@ -26,10 +26,16 @@ impl Wanted {
         let text = |name: &str| set.child(ns::RSM, name).map(Element::text);
         let number = |name: &str| match text(name) {
             None => Ok(None),
-            Some(digits) => digits.trim().parse().map(Some).map_err(|_| StanzaError::new(Condition::BadRequest)),
+            Some(digits) => {
+                digits.trim().parse().map(Some).map_err(|_| StanzaError::new(Condition::BadRequest))
+            }
         };
-        let wanted =
-            Wanted { max: number("max")?, after: text("after"), before: text("before"), index: number("index")? };
+        let wanted = Wanted {
+            max: number("max")?,
+            after: text("after"),
+            before: text("before"),
+            index: number("index")?,
+        };
         let places = [wanted.after.is_some(), wanted.before.is_some(), wanted.index.is_some()];
         if places.iter().filter(|said| **said).count() > 1 {
             return Err(StanzaError::new(Condition::BadRequest));

@@ -128,7 +128,10 @@ fn rewriting_keeps_the_meaning() {
             "<message><o:x a='1'><o:y/></o:x></message>",
             "<message><x xmlns='urn:outer' a='1'><y/></x></message>",
         ),
-        ("<m:message xmlns:m='jabber:client'><m:body>x</m:body></m:message>", "<message><body>x</body></message>"),
+        (
+            "<m:message xmlns:m='jabber:client'><m:body>x</m:body></m:message>",
+            "<message><body>x</body></message>",
+        ),
         ("<message><body xmlns='jabber:client'>x</body></message>", "<message><body>x</body></message>"),
     ] {
         let text = format!("{OPEN}{stanza}");

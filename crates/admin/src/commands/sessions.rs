@@ -39,11 +39,7 @@ pub const END: Command = Command {
 fn list<'a>(desk: &'a dyn Desk, arguments: &'a Arguments) -> BoxFuture<'a, Result<Lines, Refused>> {
     Box::pin(async move {
         let online = desk.online().await?;
-        Ok(online
-            .into_iter()
-            .take(arguments.count()?)
-            .map(|jid| line("session", jid))
-            .collect())
+        Ok(online.into_iter().take(arguments.count()?).map(|jid| line("session", jid)).collect())
     })
 }
 

@@ -17,10 +17,8 @@ pub const STATUS: Command = Command {
 
 fn status<'a>(desk: &'a dyn Desk, _: &'a Arguments) -> BoxFuture<'a, Result<Lines, Refused>> {
     Box::pin(async move {
-        let mut lines = vec![
-            line("version", env!("CARGO_PKG_VERSION")),
-            line("domains", desk.domains().join(", ")),
-        ];
+        let mut lines =
+            vec![line("version", env!("CARGO_PKG_VERSION")), line("domains", desk.domains().join(", "))];
         let mut accounts = 0;
         for domain in desk.domains() {
             accounts += desk.users(domain).await?.len();

@@ -5,9 +5,7 @@ use std::time::SystemTime;
 use futures_util::future::BoxFuture;
 use xmpp::jid::BareJid;
 
-use super::{
-    ACCOUNT, ADDRESSES, Arguments, Command, DOMAIN, Layout, Lines, Refused, account, line,
-};
+use super::{ACCOUNT, ADDRESSES, Arguments, Command, DOMAIN, Layout, Lines, Refused, account, line};
 use crate::desk::Desk;
 
 /// Makes an account.
@@ -73,28 +71,20 @@ pub const LAST_LOGIN: Command = Command {
 fn add<'a>(desk: &'a dyn Desk, arguments: &'a Arguments) -> BoxFuture<'a, Result<Lines, Refused>> {
     Box::pin(async move {
         let account = arguments.account(desk)?;
-        desk.add_user(account.clone(), arguments.password()?)
-            .await?;
+        desk.add_user(account.clone(), arguments.password()?).await?;
         Ok(vec![line("added", account)])
     })
 }
 
-fn password<'a>(
-    desk: &'a dyn Desk,
-    arguments: &'a Arguments,
-) -> BoxFuture<'a, Result<Lines, Refused>> {
+fn password<'a>(desk: &'a dyn Desk, arguments: &'a Arguments) -> BoxFuture<'a, Result<Lines, Refused>> {
     Box::pin(async move {
         let account = arguments.account(desk)?;
-        desk.set_password(account.clone(), arguments.password()?)
-            .await?;
+        desk.set_password(account.clone(), arguments.password()?).await?;
         Ok(vec![line("password changed", account)])
     })
 }
 
-fn remove<'a>(
-    desk: &'a dyn Desk,
-    arguments: &'a Arguments,
-) -> BoxFuture<'a, Result<Lines, Refused>> {
+fn remove<'a>(desk: &'a dyn Desk, arguments: &'a Arguments) -> BoxFuture<'a, Result<Lines, Refused>> {
     Box::pin(async move {
         // All are looked at before one is removed: a slip of the pen should not leave half of the work done.
         let accounts = accounts(desk, arguments)?;
@@ -119,12 +109,7 @@ fn list<'a>(desk: &'a dyn Desk, arguments: &'a Arguments) -> BoxFuture<'a, Resul
         }
         let mut lines = Vec::new();
         for domain in domains {
-            lines.extend(
-                desk.users(domain)
-                    .await?
-                    .into_iter()
-                    .map(|user| line("account", user)),
-            );
+            lines.extend(desk.users(domain).await?.into_iter().map(|user| line("account", user)));
         }
         lines.truncate(max);
         Ok(lines)
@@ -142,29 +127,20 @@ fn count<'a>(desk: &'a dyn Desk, _: &'a Arguments) -> BoxFuture<'a, Result<Lines
 }
 
 /// XEP-0133 §4.8
-fn last_login<'a>(
-    desk: &'a dyn Desk,
-    arguments: &'a Arguments,
-) -> BoxFuture<'a, Result<Lines, Refused>> {
+fn last_login<'a>(desk: &'a dyn Desk, arguments: &'a Arguments) -> BoxFuture<'a, Result<Lines, Refused>> {
     Box::pin(async move {
         let mut lines = Vec::new();
         for account in accounts(desk, arguments)? {
             let seen = desk.last_seen(account.clone()).await?;
             lines.push(line("accountjids", account));
-            lines.push(line(
-                "lastlogin",
-                seen.map_or_else(|| "never".to_owned(), stamp),
-            ));
+            lines.push(line("lastlogin", seen.map_or_else(|| "never".to_owned(), stamp)));
         }
         Ok(lines)
     })
 }
 
 fn accounts(desk: &dyn Desk, arguments: &Arguments) -> Result<Vec<BareJid>, Refused> {
-    arguments
-        .all(ADDRESSES.name)
-        .map(|address| account(desk, address))
-        .collect()
+    arguments.all(ADDRESSES.name).map(|address| account(desk, address)).collect()
 }
 
 fn stamp(at: SystemTime) -> String {

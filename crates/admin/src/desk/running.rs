@@ -26,15 +26,13 @@ impl Running {
     /// Who is connected, as far as can be seen now, and how many accounts were too busy to be asked.
     fn look(&self) -> (Vec<FullJid>, usize) {
         let (mut online, mut busy) = (Vec::new(), 0);
-        self.0
-            .directory
-            .visit(|_, inner| match inner.entity.as_deref() {
-                Some(Entity::Account(account)) => {
-                    online.extend(account.sessions.iter().map(|session| session.jid.clone()))
-                }
-                Some(_) => {}
-                None => busy += usize::from(inner.life == server::directory::Life::Claimed),
-            });
+        self.0.directory.visit(|_, inner| match inner.entity.as_deref() {
+            Some(Entity::Account(account)) => {
+                online.extend(account.sessions.iter().map(|session| session.jid.clone()))
+            }
+            Some(_) => {}
+            None => busy += usize::from(inner.life == server::directory::Life::Claimed),
+        });
         online.sort();
         (online, busy)
     }
@@ -49,11 +47,7 @@ impl Running {
             if online.len() > most.len() {
                 most = online;
             }
-            self.0
-                .world
-                .clock
-                .sleep(std::time::Duration::from_millis(5))
-                .await;
+            self.0.world.clock.sleep(std::time::Duration::from_millis(5)).await;
         }
         most
     }
@@ -66,54 +60,33 @@ impl Desk for Running {
 
     fn add_user(&self, account: BareJid, password: Password) -> Outcome<'_, ()> {
         Box::pin(async move {
-            let keys =
-                keys::derive(&self.0.world, password, self.0.config.scram_iterations()).await?;
-            let made = self
-                .0
-                .ask(&account, |asker| Letter::Create(keys, asker))
-                .await;
+            let keys = keys::derive(&self.0.world, password, self.0.config.scram_iterations()).await?;
+            let made = self.0.ask(&account, |asker| Letter::Create(keys, asker)).await;
             made.map_err(|error| refused(&account, &error))
         })
     }
 
     fn set_password(&self, account: BareJid, password: Password) -> Outcome<'_, ()> {
         Box::pin(async move {
-            let keys =
-                keys::derive(&self.0.world, password, self.0.config.scram_iterations()).await?;
-            let set = self
-                .0
-                .ask(&account, |asker| Letter::SetCredentials(keys, asker))
-                .await;
+            let keys = keys::derive(&self.0.world, password, self.0.config.scram_iterations()).await?;
+            let set = self.0.ask(&account, |asker| Letter::SetCredentials(keys, asker)).await;
             set.map_err(|error| refused(&account, &error))
         })
     }
 
     fn remove_user(&self, account: BareJid) -> Outcome<'_, ()> {
         Box::pin(async move {
-            self.0
-                .ask(&account, Letter::Remove)
-                .await
-                .map_err(|error| refused(&account, &error))
+            self.0.ask(&account, Letter::Remove).await.map_err(|error| refused(&account, &error))
         })
     }
 
     fn users(&self, domain: String) -> Outcome<'_, Vec<BareJid>> {
-        Box::pin(async move {
-            self.0
-                .accounts(&domain)
-                .await
-                .map_err(|error| unreadable(&error))
-        })
+        Box::pin(async move { self.0.accounts(&domain).await.map_err(|error| unreadable(&error)) })
     }
 
     fn last_seen(&self, account: BareJid) -> Outcome<'_, Option<SystemTime>> {
         Box::pin(async move {
-            if self
-                .connected()
-                .await
-                .iter()
-                .any(|jid| jid.bare() == account)
-            {
+            if self.connected().await.iter().any(|jid| jid.bare() == account) {
                 return Ok(Some(self.0.world.clock.wall()));
             }
             super::stopped::last_seen(&self.0.store, &account).await
@@ -127,10 +100,7 @@ impl Desk for Running {
     fn end_sessions(&self, jid: Jid) -> Outcome<'_, ()> {
         Box::pin(async move {
             let resource = jid.resource().map(str::to_owned);
-            let ended = self
-                .0
-                .ask(&jid.bare(), |asker| Letter::EndSessions(resource, asker))
-                .await;
+            let ended = self.0.ask(&jid.bare(), |asker| Letter::EndSessions(resource, asker)).await;
             ended.map_err(|error| match error.condition {
                 Condition::ItemNotFound => Refused(format!("{jid} is not connected")),
                 _ => refused(&jid.bare(), &error),
@@ -145,10 +115,7 @@ impl Desk for Running {
             ("running".to_owned(), duration(up)),
             ("connections".to_owned(), self.0.connections().to_string()),
             ("sessions".to_owned(), self.look().0.len().to_string()),
-            (
-                "entities awake".to_owned(),
-                self.0.directory.len().to_string(),
-            ),
+            ("entities awake".to_owned(), self.0.directory.len().to_string()),
         ];
         let failures = self.0.commits.log().failures();
         if failures > 0 {
@@ -163,7 +130,8 @@ fn refused(account: &BareJid, error: &StanzaError) -> Refused {
         Condition::Conflict => exists(account),
         Condition::ItemNotFound => is_missing(account),
         Condition::ResourceConstraint => Refused(
-            "the store could not keep it; is the disk full, or the database away? The server's log says more".to_owned(),
+            "the store could not keep it; is the disk full, or the database away? The server's log says more"
+                .to_owned(),
         ),
         condition => Refused(error.text.clone().unwrap_or_else(|| condition.name().to_owned())),
     }
@@ -173,11 +141,7 @@ fn refused(account: &BareJid, error: &StanzaError) -> Refused {
 fn duration(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let clock = format!("{:02}:{:02}:{:02}", rest / 3_600, rest / 60 % 60, rest % 60);
-    if days > 0 {
-        format!("{days} d {clock}")
-    } else {
-        clock
-    }
+    if days > 0 { format!("{days} d {clock}") } else { clock }
 }
 
 /// Ad-hoc commands of admins come this way.

@@ -30,25 +30,16 @@ pub struct Stopped {
 
 impl Stopped {
     async fn exists(&self, account: &BareJid) -> Result<bool, Refused> {
-        let found = self
-            .store
-            .account(account)
-            .await
-            .map_err(|error| unreadable(&error))?;
+        let found = self.store.account(account).await.map_err(|error| unreadable(&error))?;
         Ok(found.is_some())
     }
 
     /// Writes, and waits until it is safe.
     async fn write(&self, write: Write) -> Result<(), Refused> {
-        let lost = || {
-            Refused(
-                "the store could not keep it; is the disk full, or the database away?".to_owned(),
-            )
-        };
+        let lost =
+            || Refused("the store could not keep it; is the disk full, or the database away?".to_owned());
         let log = self.store.log();
-        let lsn = log
-            .append(log.committed(), vec![write])
-            .map_err(|_| lost())?;
+        let lsn = log.append(log.committed(), vec![write]).map_err(|_| lost())?;
         loop {
             match log.fate(lsn) {
                 Fate::Committed => return Ok(()),
@@ -60,10 +51,7 @@ impl Stopped {
 }
 
 /// When the store last saw the owner of an account.
-pub(super) async fn last_seen(
-    store: &Store,
-    account: &BareJid,
-) -> Result<Option<SystemTime>, Refused> {
+pub(super) async fn last_seen(store: &Store, account: &BareJid) -> Result<Option<SystemTime>, Refused> {
     match store.account(account).await {
         Ok(Some(record)) => Ok(record.seen_at),
         Ok(None) => Err(is_missing(account)),
@@ -81,15 +69,9 @@ impl Desk for Stopped {
             if self.exists(&account).await? {
                 return Err(exists(&account));
             }
-            let credentials =
-                keys::derive(&self.world, password, self.config.scram_iterations()).await?;
+            let credentials = keys::derive(&self.world, password, self.config.scram_iterations()).await?;
             let at = self.world.clock.wall();
-            self.write(Write::AccountCreate {
-                account,
-                credentials,
-                at,
-            })
-            .await
+            self.write(Write::AccountCreate { account, credentials, at }).await
         })
     }
 
@@ -98,13 +80,8 @@ impl Desk for Stopped {
             if !self.exists(&account).await? {
                 return Err(is_missing(&account));
             }
-            let credentials =
-                keys::derive(&self.world, password, self.config.scram_iterations()).await?;
-            self.write(Write::AccountCredentials {
-                account,
-                credentials,
-            })
-            .await
+            let credentials = keys::derive(&self.world, password, self.config.scram_iterations()).await?;
+            self.write(Write::AccountCredentials { account, credentials }).await
         })
     }
 
@@ -141,11 +118,7 @@ impl Desk for Stopped {
     }
 
     fn end_sessions(&self, jid: Jid) -> Outcome<'_, ()> {
-        Box::pin(async move {
-            Err(Refused(format!(
-                "{jid} is not connected: the server is stopped"
-            )))
-        })
+        Box::pin(async move { Err(Refused(format!("{jid} is not connected: the server is stopped"))) })
     }
 
     fn status(&self) -> Lines {

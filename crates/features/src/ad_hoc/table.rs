@@ -58,12 +58,7 @@ const ONE: &str = "accountjid";
 const MANY: &str = "accountjids";
 
 const fn required(var: &'static str, label: &'static str, input: Input) -> Field {
-    Field {
-        var,
-        label,
-        input,
-        required: true,
-    }
+    Field { var, label, input, required: true }
 }
 
 const MAX_ITEMS: Field = Field {
@@ -80,18 +75,9 @@ pub const COMMANDS: &[Command] = &[
         name: "Add a user",
         instructions: "Fill out this form to add a user.",
         fields: &[
-            required(
-                ONE,
-                "The address of the account to be added",
-                Input::Account,
-            ),
+            required(ONE, "The address of the account to be added", Input::Account),
             required(PASSWORD, "The password for this account", Input::Secret),
-            Field {
-                var: AGAIN,
-                label: "Retype the password",
-                input: Input::Secret,
-                required: false,
-            },
+            Field { var: AGAIN, label: "Retype the password", input: Input::Secret, required: false },
         ],
         desk: "add-user",
         outcome: None,
@@ -100,11 +86,7 @@ pub const COMMANDS: &[Command] = &[
         node: "http://jabber.org/protocol/admin#delete-user",
         name: "Delete users",
         instructions: "Fill out this form to delete users and everything that is stored of them.",
-        fields: &[required(
-            MANY,
-            "The addresses of the accounts to delete",
-            Input::Accounts,
-        )],
+        fields: &[required(MANY, "The addresses of the accounts to delete", Input::Accounts)],
         desk: "delete-user",
         outcome: None,
     },
@@ -123,11 +105,7 @@ pub const COMMANDS: &[Command] = &[
         node: "http://jabber.org/protocol/admin#end-user-session",
         name: "End a user's sessions",
         instructions: "Fill out this form to end all sessions of users, or sessions of single devices.",
-        fields: &[required(
-            MANY,
-            "The addresses for which to end sessions",
-            Input::Sessions,
-        )],
+        fields: &[required(MANY, "The addresses for which to end sessions", Input::Sessions)],
         desk: "end-user-session",
         outcome: None,
     },
@@ -135,11 +113,7 @@ pub const COMMANDS: &[Command] = &[
         node: "http://jabber.org/protocol/admin#get-user-lastlogin",
         name: "Get the last login of users",
         instructions: "Fill out this form to see when users last logged in.",
-        fields: &[required(
-            MANY,
-            "The addresses of the accounts",
-            Input::Accounts,
-        )],
+        fields: &[required(MANY, "The addresses of the accounts", Input::Accounts)],
         desk: "get-user-lastlogin",
         outcome: None,
     },

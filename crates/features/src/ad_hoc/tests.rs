@@ -8,11 +8,8 @@ const ADMIN_DESK: &str = "admin@one.test/desk";
 
 fn order(from: &str, name: &str, attributes: &str, inner: &str) -> Stanza {
     let node = format!("http://jabber.org/protocol/admin#{name}");
-    iq(
-        Type::Set,
-        &format!("<command xmlns='{NS}' node='{node}' {attributes}>{inner}</command>"),
-    )
-    .with_from(jid(from))
+    iq(Type::Set, &format!("<command xmlns='{NS}' node='{node}' {attributes}>{inner}</command>"))
+        .with_from(jid(from))
 }
 
 fn answered(desk: &mut Desk, order: &Stanza) -> (Result<Reply, Stop>, Yield) {
@@ -20,9 +17,7 @@ fn answered(desk: &mut Desk, order: &Stanza) -> (Result<Reply, Stop>, Yield) {
 }
 
 fn command(reply: Result<Reply, Stop>) -> Element {
-    let Ok(Reply::Result(command)) = reply else {
-        panic!("no result: {}", shown(reply))
-    };
+    let Ok(Reply::Result(command)) = reply else { panic!("no result: {}", shown(reply)) };
     command
 }
 
@@ -30,11 +25,7 @@ fn command(reply: Result<Reply, Stop>) -> Element {
 fn conditions(reply: Result<Reply, Stop>) -> String {
     match reply {
         Err(Stop::Bounce(error)) => {
-            let app = error
-                .app
-                .as_ref()
-                .map(|app| app.name().to_owned())
-                .unwrap_or_default();
+            let app = error.app.as_ref().map(|app| app.name().to_owned()).unwrap_or_default();
             format!("{} {app}", shown(Err(error.into())))
         }
         other => shown(other),
@@ -53,15 +44,11 @@ fn submit(fields: &[(&str, &str)]) -> String {
         .iter()
         .map(|(var, value)| format!("<field var='{var}'><value>{value}</value></field>"))
         .collect();
-    format!(
-        "<x xmlns='jabber:x:data' type='submit'>{}</x>",
-        fields.concat()
-    )
+    format!("<x xmlns='jabber:x:data' type='submit'>{}</x>", fields.concat())
 }
 
 fn work(left: &Yield) -> (String, Vec<(String, String)>, Asked) {
-    let [Act::Work(Work::Command { name, arguments }, Return::Command(asked))] = &left.acts[..]
-    else {
+    let [Act::Work(Work::Command { name, arguments }, Return::Command(asked))] = &left.acts[..] else {
         panic!("{:?}", left.acts)
     };
     (name.clone(), arguments.clone(), asked.clone())
@@ -70,17 +57,12 @@ fn work(left: &Yield) -> (String, Vec<(String, String)>, Asked) {
 #[test]
 fn only_admins_run_commands_and_only_known_ones() {
     let mut desk = Desk::default();
-    let by = |desk: &mut Desk, from: &str, name: &str| {
-        conditions(answered(desk, &order(from, name, "", "")).0)
-    };
+    let by =
+        |desk: &mut Desk, from: &str, name: &str| conditions(answered(desk, &order(from, name, "", "")).0);
     assert_eq!(by(&mut desk, "bob@one.test/x", "add-user"), "forbidden ");
     assert_eq!(by(&mut desk, "admin@two.test/x", "add-user"), "forbidden ");
-    assert_eq!(
-        by(&mut desk, ADMIN_DESK, "launch-missiles"),
-        "item-not-found "
-    );
-    let get =
-        iq(Type::Get, &format!("<command xmlns='{NS}' node='x'/>")).with_from(jid(ADMIN_DESK));
+    assert_eq!(by(&mut desk, ADMIN_DESK, "launch-missiles"), "item-not-found ");
+    let get = iq(Type::Get, &format!("<command xmlns='{NS}' node='x'/>")).with_from(jid(ADMIN_DESK));
     assert_eq!(conditions(answered(&mut desk, &get).0), "bad-request ");
     assert!(desk.open.is_empty());
 }
@@ -88,16 +70,10 @@ fn only_admins_run_commands_and_only_known_ones() {
 #[test]
 fn a_command_without_a_form_runs_at_once() {
     let mut desk = Desk::default();
-    let (reply, left) = answered(
-        &mut desk,
-        &order(ADMIN_DESK, "get-registered-users-num", "", ""),
-    );
+    let (reply, left) = answered(&mut desk, &order(ADMIN_DESK, "get-registered-users-num", "", ""));
     assert_eq!(shown(reply), "later");
     let (name, arguments, asked) = work(&left);
-    assert_eq!(
-        (name.as_str(), arguments.len()),
-        ("get-registered-users-num", 0)
-    );
+    assert_eq!((name.as_str(), arguments.len()), ("get-registered-users-num", 0));
     assert!(desk.open.is_empty());
 
     let lines = vec![("count".to_owned(), "123".to_owned())];
@@ -124,11 +100,7 @@ fn a_form_is_handed_out_filled_in_and_run() {
     assert_eq!(actions.attr("execute"), Some("complete"));
     assert!(actions.child(NS, "complete").is_some());
     let fields = form.child(DATA, "x").expect("a form");
-    assert!(
-        fields
-            .children()
-            .any(|field| field.attr("var") == Some("accountjid"))
-    );
+    assert!(fields.children().any(|field| field.attr("var") == Some("accountjid")));
 
     let id = form.attr("sessionid").expect("a session").to_owned();
     let filled = submit(&[
@@ -138,36 +110,19 @@ fn a_form_is_handed_out_filled_in_and_run() {
         ("password-verify", " R0m30 "),
         ("email", "juliet@capulet.com"),
     ]);
-    let back = order(
-        ADMIN_DESK,
-        "add-user",
-        &format!("sessionid='{id}'"),
-        &filled,
-    );
+    let back = order(ADMIN_DESK, "add-user", &format!("sessionid='{id}'"), &filled);
     let (reply, left) = answered(&mut desk, &back);
     assert_eq!(shown(reply), "later");
     let (name, arguments, asked) = work(&left);
     assert_eq!(name, "add-user");
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    assert_eq!(
-        arguments,
-        [
-            pair("accountjid", "juliet@one.test"),
-            pair("password", " R0m30 ")
-        ]
-    );
-    assert!(
-        !asked.to_xml().contains("R0m30"),
-        "the password is not kept"
-    );
+    assert_eq!(arguments, [pair("accountjid", "juliet@one.test"), pair("password", " R0m30 ")]);
+    assert!(!asked.to_xml().contains("R0m30"), "the password is not kept");
     assert!(desk.open.is_empty());
 
     let (_, left) = stepped(|step| returned(asked.clone(), Returned::Command(Ok(vec![])), step));
     let done = routed(&left)[0].element(NS, "command").expect("a command");
-    assert_eq!(
-        (done.attr("status"), done.attr("sessionid")),
-        (Some("completed"), Some(&*id))
-    );
+    assert_eq!((done.attr("status"), done.attr("sessionid")), (Some("completed"), Some(&*id)));
 
     let (reply, _) = answered(&mut desk, &back);
     assert_eq!(conditions(reply), "not-allowed session-expired");
@@ -176,10 +131,7 @@ fn a_form_is_handed_out_filled_in_and_run() {
     let (_, left) = stepped(|step| returned(asked.clone(), failed, step));
     let done = routed(&left)[0].element(NS, "command").expect("a command");
     let note = done.child(NS, "note").expect("a note");
-    assert_eq!(
-        (note.attr("type"), done.attr("status")),
-        (Some("error"), Some("completed"))
-    );
+    assert_eq!((note.attr("type"), done.attr("status")), (Some("error"), Some("completed")));
 
     let refused = Returned::Refused(StanzaError::new(Condition::ResourceConstraint));
     let (_, left) = stepped(|step| returned(asked, refused, step));
@@ -200,16 +152,8 @@ fn a_form_filled_in_wrongly_can_be_mended() {
         submit(&[("accountjid", "@"), ("password", "p")]),
         submit(&[("accountjid", "one.test"), ("password", "p")]),
         submit(&[("accountjid", "juliet@two.test"), ("password", "p")]),
-        submit(&[
-            ("accountjid", "j@one.test"),
-            ("password", "p"),
-            ("password-verify", "q"),
-        ]),
-        submit(&[
-            ("accountjid", "j@one.test"),
-            ("accountjid", "k@one.test"),
-            ("password", "p"),
-        ]),
+        submit(&[("accountjid", "j@one.test"), ("password", "p"), ("password-verify", "q")]),
+        submit(&[("accountjid", "j@one.test"), ("accountjid", "k@one.test"), ("password", "p")]),
     ] {
         let (reply, left) = answered(&mut desk, &order(ADMIN_DESK, "add-user", &session, &filled));
         assert_eq!(conditions(reply), "bad-request bad-payload", "{filled}");
@@ -227,10 +171,7 @@ fn several_addresses_and_optional_counts() {
     let filled = "<x xmlns='jabber:x:data' type='submit'><field var='accountjids'>\
                   <value>juliet@one.test</value><value>romeo@one.test/orchard</value><value/></field></x>";
     let session = format!("sessionid='{id}' action='complete'");
-    let (_, left) = answered(
-        &mut desk,
-        &order(ADMIN_DESK, "end-user-session", &session, filled),
-    );
+    let (_, left) = answered(&mut desk, &order(ADMIN_DESK, "end-user-session", &session, filled));
     let values: Vec<_> = work(&left).1.into_iter().map(|(_, value)| value).collect();
     assert_eq!(values, ["juliet@one.test", "romeo@one.test/orchard"]);
 
@@ -247,9 +188,8 @@ fn several_addresses_and_optional_counts() {
 #[test]
 fn actions_that_make_no_sense_are_refused() {
     let mut desk = Desk::default();
-    let mut ask = |attributes: &str| {
-        conditions(answered(&mut desk, &order(ADMIN_DESK, "add-user", attributes, "")).0)
-    };
+    let mut ask =
+        |attributes: &str| conditions(answered(&mut desk, &order(ADMIN_DESK, "add-user", attributes, "")).0);
     assert_eq!(ask("action='dance'"), "bad-request malformed-action");
     assert_eq!(ask("action='complete'"), "bad-request bad-action");
     assert_eq!(ask("sessionid='none'"), "not-allowed session-expired");
@@ -259,31 +199,12 @@ fn actions_that_make_no_sense_are_refused() {
         let attributes = format!("{session} action='{action}'");
         conditions(answered(&mut desk, &order(from, name, &attributes, "")).0)
     };
-    assert_eq!(
-        ask(ADMIN_DESK, "add-user", "prev"),
-        "bad-request bad-action"
-    );
-    assert_eq!(
-        ask(ADMIN_DESK, "add-user", "next"),
-        "bad-request bad-action"
-    );
-    assert_eq!(
-        ask(ADMIN_DESK, "delete-user", "execute"),
-        "bad-request bad-sessionid"
-    );
-    assert_eq!(
-        ask("admin@one.test/other", "add-user", "execute"),
-        "bad-request bad-sessionid"
-    );
-    let (reply, left) = answered(
-        &mut desk,
-        &order(
-            ADMIN_DESK,
-            "add-user",
-            &format!("{session} action='cancel'"),
-            "",
-        ),
-    );
+    assert_eq!(ask(ADMIN_DESK, "add-user", "prev"), "bad-request bad-action");
+    assert_eq!(ask(ADMIN_DESK, "add-user", "next"), "bad-request bad-action");
+    assert_eq!(ask(ADMIN_DESK, "delete-user", "execute"), "bad-request bad-sessionid");
+    assert_eq!(ask("admin@one.test/other", "add-user", "execute"), "bad-request bad-sessionid");
+    let (reply, left) =
+        answered(&mut desk, &order(ADMIN_DESK, "add-user", &format!("{session} action='cancel'"), ""));
     assert_eq!(command(reply).attr("status"), Some("canceled"));
     assert!(left.acts.is_empty() && desk.open.is_empty());
 }
@@ -304,11 +225,7 @@ fn forms_expire_and_are_bounded() {
 #[test]
 fn the_list_names_every_command_once() {
     let mut nodes: Vec<_> = list().into_iter().map(|(node, _)| node).collect();
-    assert!(
-        nodes
-            .iter()
-            .all(|node| node.starts_with("http://jabber.org/protocol/admin#"))
-    );
+    assert!(nodes.iter().all(|node| node.starts_with("http://jabber.org/protocol/admin#")));
     nodes.sort_unstable();
     nodes.dedup();
     assert_eq!(nodes.len(), COMMANDS.len());

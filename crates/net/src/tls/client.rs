@@ -26,19 +26,12 @@ impl Authorities {
         let mut anchors = Vec::new();
         let mut subjects = Vec::new();
         for certificate in read_chain(path)? {
-            let anchor = anchor_from_trusted_cert(&certificate)
-                .map_err(wrong)?
-                .to_owned();
+            let anchor = anchor_from_trusted_cert(&certificate).map_err(wrong)?.to_owned();
             subjects.push(DistinguishedName::in_sequence(&anchor.subject));
             anchors.push(anchor);
         }
-        let algorithms =
-            rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
-        Ok(Authorities {
-            anchors,
-            subjects,
-            algorithms,
-        })
+        let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
+        Ok(Authorities { anchors, subjects, algorithms })
     }
 
     /// What the certificate is worth. The handshake has shown that the client has its key.
@@ -61,10 +54,7 @@ impl Authorities {
             }
             judged.is_ok()
         });
-        Some(ClientCertificate {
-            xmpp_addrs: names::xmpp_addrs(first),
-            trusted,
-        })
+        Some(ClientCertificate { xmpp_addrs: names::xmpp_addrs(first), trusted })
     }
 }
 

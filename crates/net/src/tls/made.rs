@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SanType,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    SanType,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -35,14 +35,10 @@ pub fn self_signed(
     if key.exists() && serves(&certificate, domains, now) {
         return Ok((certificate, key));
     }
-    let (chain, secret) = make(domains, now).map_err(|error| {
-        TlsError(format!(
-            "a certificate for {domains:?} cannot be made: {error}"
-        ))
-    })?;
-    let failed = |path: &Path, error: io::Error| {
-        TlsError(format!("{} cannot be written: {error}", path.display()))
-    };
+    let (chain, secret) = make(domains, now)
+        .map_err(|error| TlsError(format!("a certificate for {domains:?} cannot be made: {error}")))?;
+    let failed =
+        |path: &Path, error: io::Error| TlsError(format!("{} cannot be written: {error}", path.display()));
     write_private(&key, &secret).map_err(|error| failed(&key, error))?;
     std::fs::write(&certificate, chain).map_err(|error| failed(&certificate, error))?;
     Ok((certificate, key))
@@ -56,9 +52,7 @@ fn serves(path: &Path, domains: &[String], now: SystemTime) -> bool {
         return false;
     };
     let known = names::names(&certificate);
-    let since = (now + RENEW_BEFORE)
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = (now + RENEW_BEFORE).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let lasts = names::ends(&certificate)
         .is_some_and(|end| u64::try_from(end).is_ok_and(|end| end > since.as_secs()));
     lasts && domains.iter().all(|domain| names::cover(&known, domain))
@@ -67,44 +61,30 @@ fn serves(path: &Path, domains: &[String], now: SystemTime) -> bool {
 /// The certificate and its key, both as PEM.
 fn make(domains: &[String], now: SystemTime) -> Result<(String, String), rcgen::Error> {
     let mut parameters = CertificateParams::default();
-    let since = now
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     // A day back, for clients whose clock is behind.
     parameters.not_before = epoch + since.saturating_sub(DAY);
     parameters.not_after = epoch + since + LASTS;
     let mut subject = DistinguishedName::new();
     let common = domains.first().map_or("localhost", String::as_str);
-    subject.push(
-        DnType::CommonName,
-        common.chars().take(64).collect::<String>(),
-    );
+    subject.push(DnType::CommonName, common.chars().take(64).collect::<String>());
     parameters.distinguished_name = subject;
     // Not an authority: whoever trusts this file trusts this server and nobody else.
     parameters.is_ca = IsCa::ExplicitNoCa;
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     for domain in domains {
-        parameters
-            .subject_alt_names
-            .push(SanType::DnsName(super::ascii(domain).try_into()?));
+        parameters.subject_alt_names.push(SanType::DnsName(super::ascii(domain).try_into()?));
         // RFC 6120 §13.7.1.2.1
         let address = SanType::OtherName((names::XMPP_ADDR.to_vec(), domain.as_str().into()));
         parameters.subject_alt_names.push(address);
     }
     if !domains.iter().any(|domain| domain == "localhost") {
-        parameters
-            .subject_alt_names
-            .push(SanType::DnsName("localhost".try_into()?));
+        parameters.subject_alt_names.push(SanType::DnsName("localhost".try_into()?));
     }
-    for loopback in [
-        IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(Ipv6Addr::LOCALHOST),
-    ] {
-        parameters
-            .subject_alt_names
-            .push(SanType::IpAddress(loopback));
+    for loopback in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+        parameters.subject_alt_names.push(SanType::IpAddress(loopback));
     }
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
     let certificate = parameters.self_signed(&key)?;
@@ -117,11 +97,7 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }

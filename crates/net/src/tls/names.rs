@@ -22,9 +22,7 @@ pub fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
 /// The XMPP addresses of a client certificate's owner (XEP-0178 §2).
 pub(super) fn xmpp_addrs(certificate: &CertificateDer<'_>) -> Vec<String> {
     collect(certificate, |name| match name {
-        GeneralName::OtherName(id, value) if id.to_id_string() == XMPP_ADDR_TEXT => {
-            utf8_string(value)
-        }
+        GeneralName::OtherName(id, value) if id.to_id_string() == XMPP_ADDR_TEXT => utf8_string(value),
         _ => None,
     })
 }
@@ -52,9 +50,7 @@ fn collect(
 pub(super) fn cover(names: &[String], domain: &str) -> bool {
     let domain = super::ascii(domain);
     names.iter().any(|name| match name.strip_prefix("*.") {
-        Some(rest) => domain
-            .split_once('.')
-            .is_some_and(|(_, parent)| parent == rest),
+        Some(rest) => domain.split_once('.').is_some_and(|(_, parent)| parent == rest),
         None => *name == domain,
     })
 }
@@ -75,10 +71,7 @@ fn content(der: &[u8], tag: u8) -> Option<&[u8]> {
     let (length, rest) = match length {
         0..=0x7F => (usize::from(length), rest),
         0x81 => (usize::from(*rest.first()?), rest.get(1..)?),
-        0x82 => (
-            usize::from(*rest.first()?) << 8 | usize::from(*rest.get(1)?),
-            rest.get(2..)?,
-        ),
+        0x82 => (usize::from(*rest.first()?) << 8 | usize::from(*rest.get(1)?), rest.get(2..)?),
         _ => return None,
     };
     rest.get(..length)
@@ -90,9 +83,7 @@ pub(super) fn end_point(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let id = parsed.signature_algorithm.algorithm.to_id_string();
     let hash = match SignatureAlgorithm::try_from(&parsed.signature_algorithm) {
-        Ok(SignatureAlgorithm::RSASSA_PSS(parameters)) => {
-            parameters.hash_algorithm_oid().to_id_string()
-        }
+        Ok(SignatureAlgorithm::RSASSA_PSS(parameters)) => parameters.hash_algorithm_oid().to_id_string(),
         _ => id,
     };
     let function = match hash.as_str() {
@@ -100,15 +91,9 @@ pub(super) fn end_point(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
         "1.2.840.113549.1.1.4" | "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" | "1.3.14.3.2.26" => {
             &digest::SHA256
         }
-        "1.2.840.113549.1.1.11" | "1.2.840.10045.4.3.2" | "2.16.840.1.101.3.4.2.1" => {
-            &digest::SHA256
-        }
-        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" | "2.16.840.1.101.3.4.2.2" => {
-            &digest::SHA384
-        }
-        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" | "2.16.840.1.101.3.4.2.3" => {
-            &digest::SHA512
-        }
+        "1.2.840.113549.1.1.11" | "1.2.840.10045.4.3.2" | "2.16.840.1.101.3.4.2.1" => &digest::SHA256,
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" | "2.16.840.1.101.3.4.2.2" => &digest::SHA384,
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" | "2.16.840.1.101.3.4.2.3" => &digest::SHA512,
         _ => return None,
     };
     Some(digest::digest(function, certificate).as_ref().to_vec())

@@ -14,21 +14,11 @@ pub struct Key {
 }
 
 const fn key(name: &'static str, value: &'static str, doc: &'static str) -> Key {
-    Key {
-        name,
-        value,
-        unset: false,
-        doc,
-    }
+    Key { name, value, unset: false, doc }
 }
 
 const fn unset(name: &'static str, example: &'static str, doc: &'static str) -> Key {
-    Key {
-        name,
-        value: example,
-        unset: true,
-        doc,
-    }
+    Key { name, value: example, unset: true, doc }
 }
 
 /// All keys, in the order in which they are shown; those of one section stand together.
@@ -79,11 +69,7 @@ pub const KEYS: &[Key] = &[
         "true",
         "Whether clients must use TLS before they may log in. False is for tests on one machine only.",
     ),
-    key(
-        "registration.open",
-        "false",
-        "Whether strangers may make accounts with their client (XEP-0077).",
-    ),
+    key("registration.open", "false", "Whether strangers may make accounts with their client (XEP-0077)."),
     unset(
         "store.url",
         r#""sqlite:./waxwing-data/waxwing.sqlite""#,
@@ -96,11 +82,7 @@ pub const KEYS: &[Key] = &[
         "What is logged: error, warn, info, debug or trace; or parts with levels of their own, as\n\
          \"info,net=debug\". Never messages or passwords.",
     ),
-    key(
-        "log.format",
-        r#""text""#,
-        "How it is logged: text, for people, or json, for machines.",
-    ),
+    key("log.format", r#""text""#, "How it is logged: text, for people, or json, for machines."),
     key(
         "admin.accounts",
         "[]",
@@ -123,102 +105,34 @@ pub const KEYS: &[Key] = &[
         "Rounds of PBKDF2 in the keys made from passwords; at least 4096. More is safer should the database be\n\
          stolen, and slower for clients. Older keys are made anew when their owner logs in with PLAIN.",
     ),
-    unset(
-        "contact.abuse",
-        r#"["mailto:abuse@example.org"]"#,
-        "Where abuse is reported (XEP-0157).",
-    ),
-    unset(
-        "contact.admin",
-        r#"["xmpp:admin@example.org"]"#,
-        "Who runs the server (XEP-0157).",
-    ),
-    unset(
-        "contact.feedback",
-        r#"["mailto:hello@example.org"]"#,
-        "Where praise and wishes go (XEP-0157).",
-    ),
-    unset(
-        "contact.sales",
-        r#"["mailto:sales@example.org"]"#,
-        "Who sells (XEP-0157).",
-    ),
+    unset("contact.abuse", r#"["mailto:abuse@example.org"]"#, "Where abuse is reported (XEP-0157)."),
+    unset("contact.admin", r#"["xmpp:admin@example.org"]"#, "Who runs the server (XEP-0157)."),
+    unset("contact.feedback", r#"["mailto:hello@example.org"]"#, "Where praise and wishes go (XEP-0157)."),
+    unset("contact.sales", r#"["mailto:sales@example.org"]"#, "Who sells (XEP-0157)."),
     unset(
         "contact.security",
         r#"["mailto:security@example.org"]"#,
         "Where weaknesses are reported (XEP-0157).",
     ),
-    unset(
-        "contact.status",
-        r#"["https://status.example.org"]"#,
-        "Where outages are announced (XEP-0157).",
-    ),
-    unset(
-        "contact.support",
-        r#"["xmpp:help@example.org"]"#,
-        "Who helps (XEP-0157).",
-    ),
+    unset("contact.status", r#"["https://status.example.org"]"#, "Where outages are announced (XEP-0157)."),
+    unset("contact.support", r#"["xmpp:help@example.org"]"#, "Who helps (XEP-0157)."),
     key(
         "limits.stanza_bytes",
         "262144",
         "Bytes of one stanza of a client that is logged in; at least 10000 (RFC 6120 §13.12).",
     ),
-    key(
-        "limits.stanza_tag_bytes",
-        "65536",
-        "Bytes of one start tag.",
-    ),
-    key(
-        "limits.stanza_depth",
-        "64",
-        "Depth of elements in one stanza.",
-    ),
+    key("limits.stanza_tag_bytes", "65536", "Bytes of one start tag."),
+    key("limits.stanza_depth", "64", "Depth of elements in one stanza."),
     key("limits.stanza_elements", "10000", "Elements in one stanza."),
-    key(
-        "limits.stanza_attributes",
-        "64",
-        "Attributes of one element.",
-    ),
-    key(
-        "limits.stanza_namespaces",
-        "128",
-        "Namespace declarations in scope.",
-    ),
-    key(
-        "limits.login_bytes",
-        "65536",
-        "Bytes that a client may send in total before it is logged in.",
-    ),
-    key(
-        "limits.login_element_bytes",
-        "16384",
-        "Bytes of one element before login.",
-    ),
-    key(
-        "limits.login_elements",
-        "64",
-        "Elements that a client may send before it is logged in.",
-    ),
-    key(
-        "limits.tls_seconds",
-        "15",
-        "Time from connecting to the end of the TLS handshake.",
-    ),
-    key(
-        "limits.login_seconds",
-        "30",
-        "Time from there to a successful login.",
-    ),
-    key(
-        "limits.bind_seconds",
-        "60",
-        "Time from there to a bound resource.",
-    ),
-    key(
-        "limits.idle_ping_seconds",
-        "300",
-        "Silence after which a client is pinged; 0: never.",
-    ),
+    key("limits.stanza_attributes", "64", "Attributes of one element."),
+    key("limits.stanza_namespaces", "128", "Namespace declarations in scope."),
+    key("limits.login_bytes", "65536", "Bytes that a client may send in total before it is logged in."),
+    key("limits.login_element_bytes", "16384", "Bytes of one element before login."),
+    key("limits.login_elements", "64", "Elements that a client may send before it is logged in."),
+    key("limits.tls_seconds", "15", "Time from connecting to the end of the TLS handshake."),
+    key("limits.login_seconds", "30", "Time from there to a successful login."),
+    key("limits.bind_seconds", "60", "Time from there to a bound resource."),
+    key("limits.idle_ping_seconds", "300", "Silence after which a client is pinged; 0: never."),
     key(
         "limits.ping_answer_seconds",
         "60",
@@ -234,11 +148,7 @@ pub const KEYS: &[Key] = &[
         "10",
         "New connections per second from one address; more are made to wait. 0: no limit.",
     ),
-    key(
-        "limits.connections_burst",
-        "50",
-        "New connections from one address that need not wait.",
-    ),
+    key("limits.connections_burst", "50", "New connections from one address that need not wait."),
     key(
         "limits.half_open_connections",
         "5000",
@@ -249,53 +159,21 @@ pub const KEYS: &[Key] = &[
         "65536",
         "Bytes per second that one client may send; a faster one is read slower. 0: no limit.",
     ),
-    key(
-        "limits.inbound_burst_bytes",
-        "1048576",
-        "Bytes that one client may send at full speed before that.",
-    ),
+    key("limits.inbound_burst_bytes", "1048576", "Bytes that one client may send at full speed before that."),
     key(
         "limits.outbound_bytes",
         "1048576",
         "Bytes that may wait for one client that does not read, then its connection is closed.",
     ),
-    key(
-        "limits.sessions_per_account",
-        "20",
-        "Resources that one account may have bound at once.",
-    ),
+    key("limits.sessions_per_account", "20", "Resources that one account may have bound at once."),
     key("limits.roster_items", "2000", "Contacts in one roster."),
-    key(
-        "limits.blocklist_items",
-        "2000",
-        "Addresses in one blocklist.",
-    ),
-    key(
-        "limits.offline_messages",
-        "1000",
-        "Messages held for an absent account.",
-    ),
-    key(
-        "limits.offline_bytes",
-        "10485760",
-        "Bytes of messages held for an absent account.",
-    ),
+    key("limits.blocklist_items", "2000", "Addresses in one blocklist."),
+    key("limits.offline_messages", "1000", "Messages held for an absent account."),
+    key("limits.offline_bytes", "10485760", "Bytes of messages held for an absent account."),
     key("limits.vcard_bytes", "65536", "Bytes of one vCard."),
-    key(
-        "limits.private_bytes",
-        "262144",
-        "Bytes of all private XML of one account.",
-    ),
-    key(
-        "limits.directed_presence",
-        "200",
-        "Addresses that one session has sent directed presence to.",
-    ),
-    key(
-        "limits.pending_subscriptions",
-        "100",
-        "Subscription requests from others that wait for an answer.",
-    ),
+    key("limits.private_bytes", "262144", "Bytes of all private XML of one account."),
+    key("limits.directed_presence", "200", "Addresses that one session has sent directed presence to."),
+    key("limits.pending_subscriptions", "100", "Subscription requests from others that wait for an answer."),
 ];
 
 /// The key with this full name.
@@ -316,9 +194,7 @@ impl Key {
 
     /// Its name within its section.
     pub fn leaf(&self) -> &'static str {
-        self.name
-            .split_once('.')
-            .map_or(self.name, |(_, leaf)| leaf)
+        self.name.split_once('.').map_or(self.name, |(_, leaf)| leaf)
     }
 }
 
@@ -349,17 +225,8 @@ pub fn example() -> String {
 /// A line for the operator when there is no such key.
 pub fn explain(name: &str) -> Result<String, String> {
     let described = |key: &Key| {
-        let what = if key.unset {
-            "unset; for example"
-        } else {
-            "default:"
-        };
-        format!(
-            "{}\n  {}\n  {what} {}\n",
-            key.name,
-            key.doc.replace('\n', "\n  "),
-            key.value
-        )
+        let what = if key.unset { "unset; for example" } else { "default:" };
+        format!("{}\n  {}\n  {what} {}\n", key.name, key.doc.replace('\n', "\n  "), key.value)
     };
     if let Some(key) = find(name) {
         return Ok(described(key));
@@ -377,12 +244,7 @@ pub fn did_you_mean(name: &str) -> String {
     let sections = KEYS.iter().filter_map(|key| key.section());
     let mut candidates: Vec<(usize, &str)> = KEYS
         .iter()
-        .map(|key| {
-            (
-                distance(name, key.name).min(distance(leaf, key.leaf()) + 1),
-                key.name,
-            )
-        })
+        .map(|key| (distance(name, key.name).min(distance(leaf, key.leaf()) + 1), key.name))
         .chain(sections.map(|section| (distance(name, section), section)))
         .collect();
     candidates.sort_by_key(|(distance, _)| *distance);
@@ -418,17 +280,9 @@ mod tests {
     fn sections_stand_together_and_names_are_unique() {
         let mut seen: Vec<Option<&str>> = Vec::new();
         for (at, key) in KEYS.iter().enumerate() {
-            assert!(
-                !KEYS[..at].iter().any(|other| other.name == key.name),
-                "{} twice",
-                key.name
-            );
+            assert!(!KEYS[..at].iter().any(|other| other.name == key.name), "{} twice", key.name);
             if seen.last() != Some(&key.section()) {
-                assert!(
-                    !seen.contains(&key.section()),
-                    "{} stands apart from its section",
-                    key.name
-                );
+                assert!(!seen.contains(&key.section()), "{} stands apart from its section", key.name);
                 seen.push(key.section());
             }
         }
@@ -437,14 +291,8 @@ mod tests {
     #[test]
     fn near_misses_are_named() {
         assert_eq!(did_you_mean("domians"), "; did you mean `domains`?");
-        assert_eq!(
-            did_you_mean("tls.certifcate"),
-            "; did you mean `tls.certificate`?"
-        );
-        assert_eq!(
-            did_you_mean("certificate"),
-            "; did you mean `tls.certificate`?"
-        );
+        assert_eq!(did_you_mean("tls.certifcate"), "; did you mean `tls.certificate`?");
+        assert_eq!(did_you_mean("certificate"), "; did you mean `tls.certificate`?");
         assert_eq!(did_you_mean("limit"), "; did you mean `limits`?");
         assert_eq!(did_you_mean("quantum_flux"), "");
     }
@@ -458,9 +306,6 @@ mod tests {
             )
         );
         assert!(explain("tls").is_ok_and(|text| text.contains("tls.client_ca")));
-        assert_eq!(
-            explain("tls.kay"),
-            Err("there is no key `tls.kay`; did you mean `tls.key`?".into())
-        );
+        assert_eq!(explain("tls.kay"), Err("there is no key `tls.kay`; did you mean `tls.key`?".into()));
     }
 }

@@ -126,10 +126,7 @@ struct RawContact {
 /// # Errors
 /// Every mistake that was found, in the order of the file.
 pub fn read(text: &str) -> Result<Config, Vec<Mistake>> {
-    let mut reader = Reader {
-        text,
-        mistakes: Vec::new(),
-    };
+    let mut reader = Reader { text, mistakes: Vec::new() };
     let tree = match DeTable::parse(text) {
         Ok(tree) => tree,
         Err(error) => {
@@ -167,10 +164,7 @@ impl Reader<'_> {
     fn mistake(&mut self, at: Range<usize>, text: impl Into<String>) {
         let before = self.text.get(..at.start).unwrap_or(self.text);
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        self.mistakes.push(Mistake {
-            line,
-            text: text.into(),
-        });
+        self.mistakes.push(Mistake { line, text: text.into() });
     }
 
     fn end(mut self, config: Config) -> Result<Config, Vec<Mistake>> {
@@ -194,10 +188,7 @@ impl Reader<'_> {
                 }
                 _ if keys::find(&name).is_some() => {}
                 _ if section.is_none() && keys::is_section(&name) => {
-                    self.mistake(
-                        key.span(),
-                        format!("`{name}` is a section: write `[{name}]`"),
-                    );
+                    self.mistake(key.span(), format!("`{name}` is a section: write `[{name}]`"));
                 }
                 _ => {
                     let meant = keys::did_you_mean(&name);
@@ -235,17 +226,10 @@ impl Reader<'_> {
         }
     }
 
-    fn domains(
-        &mut self,
-        raw: Option<Spanned<Vec<Spanned<String>>>>,
-        default: Vec<String>,
-    ) -> Vec<String> {
+    fn domains(&mut self, raw: Option<Spanned<Vec<Spanned<String>>>>, default: Vec<String>) -> Vec<String> {
         let Some(raw) = raw else { return default };
         if raw.get_ref().is_empty() {
-            self.mistake(
-                raw.span(),
-                "`domains` is empty; name at least one, as [\"example.org\"]",
-            );
+            self.mistake(raw.span(), "`domains` is empty; name at least one, as [\"example.org\"]");
         }
         let mut domains: Vec<String> = Vec::new();
         for domain in raw.into_inner() {
@@ -255,10 +239,7 @@ impl Reader<'_> {
                 }
                 Ok(jid) => domains.push(jid.domain().to_owned()),
                 Err(_) => {
-                    let text = format!(
-                        "`{}` is not a domain, as `example.org` is",
-                        domain.get_ref()
-                    );
+                    let text = format!("`{}` is not a domain, as `example.org` is", domain.get_ref());
                     self.mistake(domain.span(), text);
                 }
             }
@@ -266,11 +247,7 @@ impl Reader<'_> {
         domains
     }
 
-    fn addresses(
-        &mut self,
-        raw: Option<Vec<Spanned<String>>>,
-        default: Vec<SocketAddr>,
-    ) -> Vec<SocketAddr> {
+    fn addresses(&mut self, raw: Option<Vec<Spanned<String>>>, default: Vec<SocketAddr>) -> Vec<SocketAddr> {
         let Some(raw) = raw else { return default };
         let mut addresses = Vec::new();
         for address in raw {
@@ -303,16 +280,12 @@ impl Reader<'_> {
                 Vec::new()
             }
             (None, Some(key)) => {
-                self.mistake(
-                    key.span(),
-                    "`tls.key` needs `tls.certificate`, the file of its certificate",
-                );
+                self.mistake(key.span(), "`tls.key` needs `tls.certificate`, the file of its certificate");
                 Vec::new()
             }
             (Some(certificate), Some(key)) => {
                 let at = key.span();
-                let (certificates, keys) =
-                    (certificate.into_inner().paths(), key.into_inner().paths());
+                let (certificates, keys) = (certificate.into_inner().paths(), key.into_inner().paths());
                 if certificates.len() != keys.len() {
                     let text = format!(
                         "{} certificates but {} keys: each needs one",
@@ -328,9 +301,7 @@ impl Reader<'_> {
 
     fn store_url(&mut self, url: &Spanned<String>) {
         let text = url.get_ref();
-        let known = ["sqlite:", "postgres://", "postgresql://"]
-            .iter()
-            .any(|scheme| text.starts_with(scheme));
+        let known = ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
         if !known || text == "sqlite:" {
             // The rest of a URL may hold a password and is not repeated.
             self.mistake(
@@ -348,10 +319,7 @@ impl Reader<'_> {
             !LEVELS.contains(&level.to_ascii_lowercase().as_str())
         });
         if let Some(wrong) = wrong {
-            let text = format!(
-                "`{}` is not a level: error, warn, info, debug or trace",
-                wrong.trim()
-            );
+            let text = format!("`{}` is not a level: error, warn, info, debug or trace", wrong.trim());
             self.mistake(raw.span(), text);
         }
         raw.into_inner()
@@ -390,10 +358,7 @@ impl Reader<'_> {
     fn iterations(&mut self, raw: Option<Spanned<u32>>, default: u32) -> u32 {
         let Some(raw) = raw else { return default };
         if !(4_096..=10_000_000).contains(raw.get_ref()) {
-            self.mistake(
-                raw.span(),
-                "`sasl.iterations` must be at least 4096 and at most 10000000",
-            );
+            self.mistake(raw.span(), "`sasl.iterations` must be at least 4096 and at most 10000000");
         }
         raw.into_inner()
     }
@@ -411,10 +376,7 @@ impl Reader<'_> {
                 "PLAIN" => config.plain = true,
                 "EXTERNAL" => config.external = true,
                 "ANONYMOUS" => {
-                    self.mistake(
-                        mechanism.span(),
-                        "ANONYMOUS is switched on by `sasl.anonymous = true`",
-                    );
+                    self.mistake(mechanism.span(), "ANONYMOUS is switched on by `sasl.anonymous = true`");
                 }
                 _ => {
                     let text = format!(
@@ -432,10 +394,7 @@ impl Reader<'_> {
     fn limits(&mut self, limits: Limits) -> Limits {
         if limits.stanza_bytes < 10_000 {
             let at = self.text.find("stanza_bytes").unwrap_or_default();
-            self.mistake(
-                at..at,
-                "`limits.stanza_bytes` must be at least 10000 (RFC 6120 §13.12)",
-            );
+            self.mistake(at..at, "`limits.stanza_bytes` must be at least 10000 (RFC 6120 §13.12)");
         }
         limits
     }
@@ -452,10 +411,8 @@ fn contacts(raw: RawContact) -> Vec<(String, String)> {
         ("status-addresses", raw.status),
         ("support-addresses", raw.support),
     ];
-    let each = kinds.into_iter().flat_map(|(field, addresses)| {
-        addresses
-            .into_iter()
-            .map(move |one| (field.to_owned(), one))
-    });
+    let each = kinds
+        .into_iter()
+        .flat_map(|(field, addresses)| addresses.into_iter().map(move |one| (field.to_owned(), one)));
     each.collect()
 }

@@ -65,22 +65,13 @@ fn wanted(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String>
             wanted.all = true;
             continue;
         }
-        let value = arguments
-            .next()
-            .ok_or_else(|| format!("{argument} needs a value"))?;
-        let address = || {
-            value
-                .parse()
-                .map(Some)
-                .map_err(|error| format!("{value}: {error}"))
-        };
+        let value = arguments.next().ok_or_else(|| format!("{argument} needs a value"))?;
+        let address = || value.parse().map(Some).map_err(|error| format!("{value}: {error}"));
         match argument.as_str() {
             "--server" => wanted.server = address()?,
             "--tls" => wanted.tls = address()?,
             "--domain" => wanted.domains.push(value),
-            "--patience" => {
-                wanted.patience_s = Some(value.parse().map_err(|_| "seconds are a number")?)
-            }
+            "--patience" => wanted.patience_s = Some(value.parse().map_err(|_| "seconds are a number")?),
             "--with" => wanted.has.push(value),
             "--skip-differing" => wanted.skip_differing = Some(value),
             "--user" => {
@@ -107,15 +98,8 @@ fn run(wanted: &Wanted) -> ExitCode {
         println!("{} {file}: {what}", if ok { "ok  " } else { "FAIL" });
         failed += usize::from(!ok);
     }
-    println!(
-        "{} conversations, {failed} went another way",
-        wanted.files.len()
-    );
-    if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    println!("{} conversations, {failed} went another way", wanted.files.len());
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn converse(wanted: &Wanted, file: &str) -> Result<Outcome, String> {
@@ -127,26 +111,12 @@ fn converse(wanted: &Wanted, file: &str) -> Result<Outcome, String> {
     if wanted.overlook_receipts {
         script.overlooked.push(Overlooked::Receipts);
     }
-    let differs = |server: &String| {
-        script
-            .differs
-            .iter()
-            .find(|why| why.starts_with(server.as_str()))
-    };
+    let differs = |server: &String| script.differs.iter().find(|why| why.starts_with(server.as_str()));
     if let Some(why) = wanted.skip_differing.as_ref().and_then(differs) {
         return Ok(Outcome::PassedOver(why.clone()));
     }
-    let addresses = Addresses {
-        plain: wanted.server.ok_or("no server")?,
-        tls: wanted.tls,
-    };
-    let password = |jid: &str| {
-        wanted
-            .users
-            .get(jid)
-            .cloned()
-            .unwrap_or_else(|| "secret".to_owned())
-    };
+    let addresses = Addresses { plain: wanted.server.ok_or("no server")?, tls: wanted.tls };
+    let password = |jid: &str| wanted.users.get(jid).cloned().unwrap_or_else(|| "secret".to_owned());
     let settings = settings(&wanted.has)?;
     if wanted.register {
         let mut stage = Sockets::new(Elsewhere(addresses, settings.clone()));
@@ -165,20 +135,12 @@ fn converse(wanted: &Wanted, file: &str) -> Result<Outcome, String> {
     }
     let most = if wanted.all { usize::MAX } else { 1 };
     let played = compare(&script, &mut stage, &password, most);
-    played.map_err(|failures| {
-        failures
-            .iter()
-            .map(|failure| format!("\n  {failure}"))
-            .collect()
-    })
+    played.map_err(|failures| failures.iter().map(|failure| format!("\n  {failure}")).collect())
 }
 
 /// The settings that a server is said to have, read as a conversation names them.
 fn settings(has: &[String]) -> Result<Vec<Setting>, String> {
-    let lines: String = has
-        .iter()
-        .map(|setting| format!("with {setting}\n"))
-        .collect();
+    let lines: String = has.iter().map(|setting| format!("with {setting}\n")).collect();
     Ok(Script::read(&lines)?.settings)
 }
 
@@ -187,11 +149,7 @@ struct Elsewhere(Addresses, Vec<Setting>);
 
 impl House for Elsewhere {
     fn set(&mut self, scene: &Scene) -> Result<Addresses, Refused> {
-        match scene
-            .settings
-            .iter()
-            .find(|setting| !self.1.contains(setting))
-        {
+        match scene.settings.iter().find(|setting| !self.1.contains(setting)) {
             Some(setting) => Err(Refused::Unsupported(format!("it wants {setting:?}"))),
             None => Ok(self.0),
         }

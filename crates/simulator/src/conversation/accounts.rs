@@ -43,10 +43,7 @@ pub fn remove(stage: &mut dyn Stage, jid: &str, password: &str) -> Result<(), St
         return Ok(());
     }
     client.bind(stage, &format!("{jid}/remover"))?;
-    client.say(
-        stage,
-        b"<iq type='set' id='rm'><query xmlns='jabber:iq:register'><remove/></query></iq>",
-    );
+    client.say(stage, b"<iq type='set' id='rm'><query xmlns='jabber:iq:register'><remove/></query></iq>");
     let answer = client.element(stage)?;
     stage.cut(client.wire);
     match answer.attribute("type") {

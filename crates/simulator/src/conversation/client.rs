@@ -87,7 +87,7 @@ impl Client {
     /// As [`Client::next`].
     pub fn next_new(&mut self, stage: &mut dyn Stage) -> Result<Next, String> {
         loop {
-            if let Some(item) = self.inbox.next()? {
+            if let Some(item) = self.inbox.next_item()? {
                 if let Item::Element(node) = &item
                     && self.overlooked.iter().any(|kind| kind.is(node))
                 {
@@ -114,10 +114,7 @@ impl Client {
     pub fn element(&mut self, stage: &mut dyn Stage) -> Result<Node, String> {
         match self.next(stage)? {
             Next::Item(Item::Element(node)) => Ok(node),
-            other => Err(format!(
-                "expected an element, got {}",
-                say(&other, &self.inbox)
-            )),
+            other => Err(format!("expected an element, got {}", say(&other, &self.inbox))),
         }
     }
 
@@ -139,10 +136,7 @@ impl Client {
             {
                 Ok(())
             }
-            other => Err(format!(
-                "expected a stream header, got {}",
-                say(&other, &self.inbox)
-            )),
+            other => Err(format!("expected a stream header, got {}", say(&other, &self.inbox))),
         }
     }
 
@@ -161,10 +155,7 @@ impl Client {
         if features.child("starttls").is_none() {
             return Err(format!("STARTTLS is not offered: {}", features.to_xml()));
         }
-        self.say(
-            stage,
-            b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
-        );
+        self.say(stage, b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
         let answer = self.element(stage)?;
         if answer.name != "proceed" {
             return Err(format!("STARTTLS is refused: {}", answer.to_xml()));
@@ -199,15 +190,8 @@ impl Client {
     ) -> Result<(), String> {
         let password = attempt.password.as_deref().unwrap_or(password);
         let (mut exchange, first) = Exchange::begin(attempt, password, &self.binding)?;
-        let first = if first.is_empty() {
-            "=".to_owned()
-        } else {
-            STANDARD.encode(first)
-        };
-        let auth = format!(
-            "<auth xmlns='{SASL}' mechanism='{}'>{first}</auth>",
-            escape(&attempt.mechanism)
-        );
+        let first = if first.is_empty() { "=".to_owned() } else { STANDARD.encode(first) };
+        let auth = format!("<auth xmlns='{SASL}' mechanism='{}'>{first}</auth>", escape(&attempt.mechanism));
         self.say(stage, auth.as_bytes());
         if attempt.only_first {
             return Ok(());
@@ -215,10 +199,7 @@ impl Client {
         let mut answer = self.element(stage)?;
         if answer.ns == SASL && answer.name == "challenge" {
             let response = exchange.answer(&decoded(&answer)?)?;
-            let response = format!(
-                "<response xmlns='{SASL}'>{}</response>",
-                STANDARD.encode(response)
-            );
+            let response = format!("<response xmlns='{SASL}'>{}</response>", STANDARD.encode(response));
             self.say(stage, response.as_bytes());
             answer = self.element(stage)?;
         }
@@ -233,20 +214,12 @@ impl Client {
     ///
     /// # Errors
     /// When the server does not let it in.
-    pub fn log_in(
-        &mut self,
-        stage: &mut dyn Stage,
-        jid: &str,
-        password: &str,
-    ) -> Result<(), String> {
+    pub fn log_in(&mut self, stage: &mut dyn Stage, jid: &str, password: &str) -> Result<(), String> {
         let (account, domain) = account(jid);
         self.open(stage, domain)?;
         let mut features = self.element(stage)?;
         if features.child("starttls").is_some() && self.binding == Binding::default() {
-            self.say(
-                stage,
-                b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
-            );
+            self.say(stage, b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
             let answer = self.element(stage)?;
             if answer.name != "proceed" {
                 return Err(format!("STARTTLS is refused: {}", answer.to_xml()));
@@ -263,11 +236,8 @@ impl Client {
             .into_iter()
             .find(|name| offered.iter().any(|other| other == name))
             .ok_or_else(|| format!("no mechanism that we know: {}", features.to_xml()))?;
-        let attempt = Attempt {
-            mechanism: mechanism.to_owned(),
-            account: account.to_owned(),
-            ..Attempt::default()
-        };
+        let attempt =
+            Attempt { mechanism: mechanism.to_owned(), account: account.to_owned(), ..Attempt::default() };
         self.authenticate(stage, &attempt, password)?;
         let answer = self.element(stage)?;
         if answer.name == "success" {
@@ -295,10 +265,7 @@ impl Client {
         );
         self.say(stage, bind.as_bytes());
         let answer = self.element(stage)?;
-        let bound = answer
-            .child("bind")
-            .and_then(|bind| bind.child("jid"))
-            .map(Node::text);
+        let bound = answer.child("bind").and_then(|bind| bind.child("jid")).map(Node::text);
         if bound.as_deref() != Some(jid) {
             return Err(format!("{jid} was not bound: {}", answer.to_xml()));
         }
@@ -308,9 +275,8 @@ impl Client {
 
     /// Notes the address if a script binds one by hand.
     pub fn notice_binding(&mut self, node: &Node) {
-        let bind = node
-            .child("bind")
-            .filter(|_| node.ns == CLIENT && node.attribute("type") == Some("result"));
+        let bind =
+            node.child("bind").filter(|_| node.ns == CLIENT && node.attribute("type") == Some("result"));
         if let Some(jid) = bind.and_then(|bind| bind.child("jid")) {
             self.jid = Some(jid.text());
         }
@@ -325,17 +291,12 @@ impl Client {
 /// The bare address, and its domain.
 pub fn account(jid: &str) -> (&str, &str) {
     let bare = jid.split('/').next().unwrap_or(jid);
-    (
-        bare,
-        bare.split_once('@').map_or(bare, |(_, domain)| domain),
-    )
+    (bare, bare.split_once('@').map_or(bare, |(_, domain)| domain))
 }
 
 fn decoded(node: &Node) -> Result<String, String> {
     let text = node.text();
-    let bytes = STANDARD
-        .decode(&text)
-        .map_err(|error| format!("'{text}' is not base64: {error}"))?;
+    let bytes = STANDARD.decode(&text).map_err(|error| format!("'{text}' is not base64: {error}"))?;
     String::from_utf8(bytes).map_err(|error| error.to_string())
 }
 

@@ -30,13 +30,7 @@ pub struct Failure {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "line {}: {}\n    {}",
-            self.number,
-            self.line,
-            self.why.replace('\n', "\n    ")
-        )
+        write!(f, "line {}: {}\n    {}", self.number, self.line, self.why.replace('\n', "\n    "))
     }
 }
 
@@ -66,19 +60,9 @@ pub fn compare(
     if let Some(only) = script.only.as_deref().filter(|only| *only != stage.name()) {
         return Ok(Outcome::PassedOver(format!("it is for the {only} only")));
     }
-    let accounts = script
-        .accounts()
-        .into_iter()
-        .map(|jid| (jid.clone(), password(&jid)));
-    let scene = Scene {
-        accounts: accounts.collect(),
-        settings: script.settings.clone(),
-    };
-    let beside = |why| Failure {
-        number: 0,
-        line: script.title.clone(),
-        why,
-    };
+    let accounts = script.accounts().into_iter().map(|jid| (jid.clone(), password(&jid)));
+    let scene = Scene { accounts: accounts.collect(), settings: script.settings.clone() };
+    let beside = |why| Failure { number: 0, line: script.title.clone(), why };
     match stage.set(&scene) {
         Ok(()) => {}
         Err(Refused::Unsupported(why)) => return Ok(Outcome::PassedOver(why)),
@@ -87,32 +71,17 @@ pub fn compare(
     let mut player = Player::new(script, stage, password);
     let mut failures = Vec::new();
     for group in script.lines.chunk_by(|a, b| among(a) && among(b)) {
-        let played = if among(&group[0]) {
-            player.hear_group(group)
-        } else {
-            player.line(&group[0])
-        };
+        let played = if among(&group[0]) { player.hear_group(group) } else { player.line(&group[0]) };
         if let Err((number, why)) = played {
-            let line = group
-                .iter()
-                .find(|line| line.number == number)
-                .unwrap_or(&group[0]);
-            failures.push(Failure {
-                number: line.number,
-                line: line.text.clone(),
-                why,
-            });
+            let line = group.iter().find(|line| line.number == number).unwrap_or(&group[0]);
+            failures.push(Failure { number: line.number, line: line.text.clone(), why });
         }
         if failures.len() >= most {
             return Err(failures);
         }
     }
     failures.extend(player.end().err().map(beside));
-    if failures.is_empty() {
-        Ok(Outcome::Played)
-    } else {
-        Err(failures)
-    }
+    if failures.is_empty() { Ok(Outcome::Played) } else { Err(failures) }
 }
 
 fn among(line: &Line) -> bool {
@@ -129,23 +98,12 @@ struct Player<'a> {
 }
 
 impl<'a> Player<'a> {
-    fn new(
-        script: &'a Script,
-        stage: &'a mut dyn Stage,
-        password: &'a dyn Fn(&str) -> String,
-    ) -> Self {
+    fn new(script: &'a Script, stage: &'a mut dyn Stage, password: &'a dyn Fn(&str) -> String) -> Self {
         let mut words = Words::default();
         for (name, jid) in &script.people {
             words.introduce(name, jid, &password(account(jid).0));
         }
-        Player {
-            script,
-            stage,
-            password,
-            clients: BTreeMap::new(),
-            words,
-            fences: 0,
-        }
+        Player { script, stage, password, clients: BTreeMap::new(), words, fences: 0 }
     }
 
     fn line(&mut self, line: &Line) -> Result<(), (usize, String)> {
@@ -192,9 +150,7 @@ impl<'a> Player<'a> {
             }
             Act::Restart => {
                 // Their last words can still be heard; nothing can be asked through them.
-                self.clients
-                    .values_mut()
-                    .for_each(|client| client.jid = None);
+                self.clients.values_mut().for_each(|client| client.jid = None);
                 self.stage.restart()
             }
             Act::Pass(time) => self.stage.pass(*time),
@@ -216,11 +172,7 @@ impl<'a> Player<'a> {
     }
 
     fn connect(&mut self, who: &str, raw: &Raw) -> Result<(), String> {
-        let door = if *raw == Raw::Tls {
-            Door::Tls
-        } else {
-            Door::Plain
-        };
+        let door = if *raw == Raw::Tls { Door::Tls } else { Door::Plain };
         let domain = match raw {
             Raw::Certified(jid) | Raw::Authenticated(jid) => account(jid).1,
             _ => "one.test",
@@ -261,11 +213,7 @@ impl<'a> Player<'a> {
             }
             _ => false,
         };
-        if as_written {
-            Ok(())
-        } else {
-            Err(format!("got {}", client.say_next(&next)))
-        }
+        if as_written { Ok(()) } else { Err(format!("got {}", client.say_next(&next))) }
     }
 
     /// Consecutive `<~` lines: each client hears its own, in whatever order.
@@ -277,14 +225,10 @@ impl<'a> Player<'a> {
             }
         }
         while let Some((number, who, _)) = waiting.first().copied() {
-            let heard = self
-                .clients
-                .get_mut(who)
-                .ok_or_else(|| absent(who))
-                .and_then(|client| {
-                    let node = client.element(self.stage)?;
-                    Ok(node)
-                });
+            let heard = self.clients.get_mut(who).ok_or_else(|| absent(who)).and_then(|client| {
+                let node = client.element(self.stage)?;
+                Ok(node)
+            });
             let node = heard.map_err(|why| (number, why))?;
             let found = waiting.iter().position(|(_, name, expected)| {
                 *name == who && template::matches(expected, &node, &mut self.words)
@@ -330,9 +274,8 @@ impl<'a> Player<'a> {
                 for account in &accounts {
                     self.fences += 1;
                     let id = format!("fence-{}", self.fences);
-                    let ping = format!(
-                        "<iq type='get' id='{id}' to='{account}'><ping xmlns='urn:xmpp:ping'/></iq>"
-                    );
+                    let ping =
+                        format!("<iq type='get' id='{id}' to='{account}'><ping xmlns='urn:xmpp:ping'/></iq>");
                     client.say(self.stage, ping.as_bytes());
                     waiting.insert(id);
                 }
@@ -342,9 +285,7 @@ impl<'a> Player<'a> {
                         Next::Item(item @ Item::Element(_)) => client.unread.push_back(item),
                         other => {
                             let what = client.say_next(&other);
-                            return Err(format!(
-                                "{who} waited for the answer to a ping and got {what}"
-                            ));
+                            return Err(format!("{who} waited for the answer to a ping and got {what}"));
                         }
                     }
                 }
@@ -358,8 +299,7 @@ impl<'a> Player<'a> {
         self.fence()?;
         let names: Vec<String> = self.clients.keys().cloned().collect();
         for who in names {
-            self.nothing(&who)
-                .map_err(|why| format!("after the last line, {who} {why}"))?;
+            self.nothing(&who).map_err(|why| format!("after the last line, {who} {why}"))?;
         }
         for client in self.clients.values() {
             self.stage.cut(client.wire);

@@ -56,10 +56,7 @@ pub enum Trouble {
 impl Node {
     /// The value of an attribute.
     pub fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The child elements, in order.
@@ -118,10 +115,7 @@ impl Node {
 
 /// Characters as they must be written in XML, inside an attribute or not.
 pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('\'', "&apos;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\'', "&apos;")
 }
 
 /// Reads one element from a piece of text in which `jabber:client` and the prefix `stream` are known.
@@ -136,10 +130,7 @@ pub fn element(text: &str) -> Result<Node, Trouble> {
     if reader.at == text.len() {
         Ok(node)
     } else {
-        Err(Trouble::Broken(format!(
-            "something follows the element: {}",
-            &text[reader.at..]
-        )))
+        Err(Trouble::Broken(format!("something follows the element: {}", &text[reader.at..])))
     }
 }
 
@@ -180,7 +171,7 @@ impl Inbox {
     ///
     /// # Errors
     /// The server wrote something that is not an XML stream.
-    pub fn next(&mut self) -> Result<Option<Item>, String> {
+    pub fn next_item(&mut self) -> Result<Option<Item>, String> {
         let text = match std::str::from_utf8(&self.bytes) {
             Ok(text) => text,
             Err(error) if error.error_len().is_none() => {
@@ -216,10 +207,7 @@ impl Default for Scope {
         Scope(vec![
             (String::new(), CLIENT.to_owned()),
             ("stream".to_owned(), STREAMS.to_owned()),
-            (
-                "xml".to_owned(),
-                "http://www.w3.org/XML/1998/namespace".to_owned(),
-            ),
+            ("xml".to_owned(), "http://www.w3.org/XML/1998/namespace".to_owned()),
         ])
     }
 }
@@ -227,9 +215,7 @@ impl Default for Scope {
 impl Scope {
     fn find(&self, prefix: &str) -> Result<&str, Trouble> {
         let found = self.0.iter().rev().find(|(key, _)| key == prefix);
-        found
-            .map(|(_, ns)| ns.as_str())
-            .ok_or_else(|| broken(format!("prefix '{prefix}' is not declared")))
+        found.map(|(_, ns)| ns.as_str()).ok_or_else(|| broken(format!("prefix '{prefix}' is not declared")))
     }
 }
 
@@ -311,9 +297,7 @@ impl<'a> Reader<'a> {
         let depth = self.scope.0.len();
         let begin = self.at;
         let (mut node, empty) = self.start_tag()?;
-        let name = self.text[begin + 1..]
-            .split(|c: char| c.is_whitespace() || c == '>' || c == '/')
-            .next();
+        let name = self.text[begin + 1..].split(|c: char| c.is_whitespace() || c == '>' || c == '/').next();
         if !empty {
             self.content(&mut node, name.unwrap_or_default())?;
         }
@@ -372,9 +356,7 @@ impl<'a> Reader<'a> {
             let value = unescape(self.until(if quote == '"' { "\"" } else { "'" })?)?;
             match key.strip_prefix("xmlns") {
                 Some("") => self.scope.0.push((String::new(), value)),
-                Some(prefix) if prefix.starts_with(':') => {
-                    self.scope.0.push((prefix[1..].to_owned(), value))
-                }
+                Some(prefix) if prefix.starts_with(':') => self.scope.0.push((prefix[1..].to_owned(), value)),
                 _ => written.push((key, value)),
             }
         };
@@ -390,15 +372,7 @@ impl<'a> Reader<'a> {
             }
             attributes.push((key, value));
         }
-        Ok((
-            Node {
-                ns,
-                name,
-                attributes,
-                content: Vec::new(),
-            },
-            empty,
-        ))
+        Ok((Node { ns, name, attributes, content: Vec::new() }, empty))
     }
 
     fn resolve(&self, name: &str) -> Result<(String, String), Trouble> {
@@ -410,10 +384,7 @@ impl<'a> Reader<'a> {
         let ends = |c: char| c.is_whitespace() || matches!(c, '=' | '>' | '/' | '<' | '\'' | '"');
         let length = self.rest().find(ends).ok_or(Trouble::Incomplete)?;
         if length == 0 {
-            return Err(broken(format!(
-                "a name is missing before '{}'",
-                self.rest()
-            )));
+            return Err(broken(format!("a name is missing before '{}'", self.rest())));
         }
         let word = &self.rest()[..length];
         self.at += length;
@@ -426,9 +397,7 @@ fn unescape(text: &str) -> Result<String, Trouble> {
     let mut rest = text;
     while let Some(at) = rest.find('&') {
         out.push_str(&rest[..at]);
-        let (name, after) = rest[at + 1..]
-            .split_once(';')
-            .ok_or_else(|| broken("'&' without ';'"))?;
+        let (name, after) = rest[at + 1..].split_once(';').ok_or_else(|| broken("'&' without ';'"))?;
         out.push(match name {
             "lt" => '<',
             "gt" => '>',
@@ -466,14 +435,12 @@ mod tests {
             let mut items = Vec::new();
             for part in [&stream.as_bytes()[..split], &stream.as_bytes()[split..]] {
                 inbox.receive(part);
-                while let Some(item) = inbox.next().unwrap() {
+                while let Some(item) = inbox.next_item().unwrap() {
                     items.push(item);
                 }
             }
             assert_eq!(items.len(), 4, "split at {split}");
-            let Item::Element(message) = &items[2] else {
-                panic!("{items:?}")
-            };
+            let Item::Element(message) = &items[2] else { panic!("{items:?}") };
             assert_eq!(message.child("body").unwrap().text(), "a < b");
             assert_eq!(items[3], Item::Close);
         }
@@ -481,13 +448,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_stream_is_refused() {
-        for text in [
-            "<a b=c/>",
-            "<a><!-- x --></a>",
-            "<x:a/>",
-            "<a b='1' b='2'/>",
-            "<a>&nbsp;</a>",
-        ] {
+        for text in ["<a b=c/>", "<a><!-- x --></a>", "<x:a/>", "<a b='1' b='2'/>", "<a>&nbsp;</a>"] {
             assert!(matches!(element(text), Err(Trouble::Broken(_))), "{text}");
         }
     }

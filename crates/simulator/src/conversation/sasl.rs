@@ -23,15 +23,8 @@ impl Exchange {
     ///
     /// # Errors
     /// When the channel cannot be bound as the attempt wants, or the mechanism is unknown.
-    pub fn begin(
-        attempt: &Attempt,
-        password: &str,
-        binding: &Binding,
-    ) -> Result<(Self, Vec<u8>), String> {
-        let (local, _) = attempt
-            .account
-            .split_once('@')
-            .unwrap_or((&attempt.account, ""));
+    pub fn begin(attempt: &Attempt, password: &str, binding: &Binding) -> Result<(Self, Vec<u8>), String> {
+        let (local, _) = attempt.account.split_once('@').unwrap_or((&attempt.account, ""));
         let authzid = attempt.authzid.clone().unwrap_or_default();
         let first = match attempt.mechanism.as_str() {
             "PLAIN" => Some(format!("{authzid}\0{local}\0{password}")),
@@ -57,11 +50,7 @@ impl Exchange {
             (None, Some(Twist::Unoffered)) => "y".to_owned(),
             (None, _) => "n".to_owned(),
         };
-        let authzid = if authzid.is_empty() {
-            authzid
-        } else {
-            format!("a={}", name(&authzid))
-        };
+        let authzid = if authzid.is_empty() { authzid } else { format!("a={}", name(&authzid)) };
         exchange.header = format!("{flag},{authzid},");
         // A fixed nonce keeps simulations the same; the server's part makes each exchange its own.
         exchange.bare = format!("n={},r=fyko+d2lbbFgONRv9qkxdawL", name(local));
@@ -70,15 +59,8 @@ impl Exchange {
     }
 
     fn kind(&self, binding: &Binding) -> String {
-        let usual = if binding.exporter.is_some() {
-            "tls-exporter"
-        } else {
-            "tls-server-end-point"
-        };
-        self.attempt
-            .binding
-            .clone()
-            .unwrap_or_else(|| usual.to_owned())
+        let usual = if binding.exporter.is_some() { "tls-exporter" } else { "tls-server-end-point" };
+        self.attempt.binding.clone().unwrap_or_else(|| usual.to_owned())
     }
 
     fn bind(&mut self, binding: &Binding) -> Result<(), String> {
@@ -87,14 +69,10 @@ impl Exchange {
         }
         let kind = self.kind(binding);
         let mut data = match kind.as_str() {
-            "tls-exporter" => binding
-                .exporter
-                .clone()
-                .ok_or("this channel has no exporter")?,
-            "tls-server-end-point" => binding
-                .end_point
-                .clone()
-                .ok_or("the server's certificate is not known")?,
+            "tls-exporter" => binding.exporter.clone().ok_or("this channel has no exporter")?,
+            "tls-server-end-point" => {
+                binding.end_point.clone().ok_or("the server's certificate is not known")?
+            }
             _ => b"a binding that nobody knows".to_vec(),
         };
         if self.attempt.twist == Some(Twist::Binding) {
@@ -127,27 +105,15 @@ impl Exchange {
 
         let mut header = self.header.clone().into_bytes();
         header.extend(self.binding.iter().flatten());
-        let tampered = if self.attempt.twist == Some(Twist::Nonce) {
-            "x"
-        } else {
-            ""
-        };
+        let tampered = if self.attempt.twist == Some(Twist::Nonce) { "x" } else { "" };
         let without_proof = format!("c={},r={nonce}{tampered}", STANDARD.encode(header));
         let message = format!("{},{challenge},{without_proof}", self.bare);
 
-        let key = |key: &[u8], text: &[u8]| {
-            hmac::sign(&hmac::Key::new(mac, key), text)
-                .as_ref()
-                .to_vec()
-        };
+        let key = |key: &[u8], text: &[u8]| hmac::sign(&hmac::Key::new(mac, key), text).as_ref().to_vec();
         let client_key = key(&salted, b"Client Key");
         let stored_key = digest::digest(hash, &client_key);
         let signature = key(stored_key.as_ref(), message.as_bytes());
-        let mut proof: Vec<u8> = client_key
-            .iter()
-            .zip(&signature)
-            .map(|(a, b)| a ^ b)
-            .collect();
+        let mut proof: Vec<u8> = client_key.iter().zip(&signature).map(|(a, b)| a ^ b).collect();
         if self.attempt.twist == Some(Twist::Proof) {
             proof[0] ^= 1;
         }
@@ -167,9 +133,7 @@ impl Exchange {
         if !self.server_signature.is_empty() && success == expected {
             Ok(())
         } else {
-            Err(format!(
-                "the server's signature is wrong: '{success}' instead of '{expected}'"
-            ))
+            Err(format!("the server's signature is wrong: '{success}' instead of '{expected}'"))
         }
     }
 }
@@ -179,29 +143,13 @@ fn name(name: &str) -> String {
     name.replace('=', "=3D").replace(',', "=2C")
 }
 
-fn algorithms(
-    mechanism: &str,
-) -> (
-    pbkdf2::Algorithm,
-    hmac::Algorithm,
-    &'static digest::Algorithm,
-) {
+fn algorithms(mechanism: &str) -> (pbkdf2::Algorithm, hmac::Algorithm, &'static digest::Algorithm) {
     match mechanism.trim_end_matches("-PLUS") {
-        "SCRAM-SHA-512" => (
-            pbkdf2::PBKDF2_HMAC_SHA512,
-            hmac::HMAC_SHA512,
-            &digest::SHA512,
-        ),
-        "SCRAM-SHA-256" => (
-            pbkdf2::PBKDF2_HMAC_SHA256,
-            hmac::HMAC_SHA256,
-            &digest::SHA256,
-        ),
-        _ => (
-            pbkdf2::PBKDF2_HMAC_SHA1,
-            hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            &digest::SHA1_FOR_LEGACY_USE_ONLY,
-        ),
+        "SCRAM-SHA-512" => (pbkdf2::PBKDF2_HMAC_SHA512, hmac::HMAC_SHA512, &digest::SHA512),
+        "SCRAM-SHA-256" => (pbkdf2::PBKDF2_HMAC_SHA256, hmac::HMAC_SHA256, &digest::SHA256),
+        _ => {
+            (pbkdf2::PBKDF2_HMAC_SHA1, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &digest::SHA1_FOR_LEGACY_USE_ONLY)
+        }
     }
 }
 

@@ -39,9 +39,7 @@ impl Overlooked {
             Overlooked::Receipts => {
                 node.name == "presence"
                     && node.attribute("type") == Some("unavailable")
-                    && node
-                        .attribute("from")
-                        .is_some_and(|from| !from.contains('/'))
+                    && node.attribute("from").is_some_and(|from| !from.contains('/'))
                     && node.content.is_empty()
             }
         }
@@ -61,6 +59,7 @@ pub struct Line {
 
 /// What a line does.
 #[derive(Debug, Clone)]
+#[allow(missing_docs)] // each variant says what its fields are
 pub enum Act {
     /// `alice = alice@one.test/phone`: connects, logs in, binds this resource and says nothing.
     Join { who: String },
@@ -170,9 +169,7 @@ impl Script {
             overlooked: Vec::new(),
         };
         for (number, text) in whole_lines(text) {
-            script
-                .line(number, &text)
-                .map_err(|why| format!("line {number}: {why}\n    {text}"))?;
+            script.line(number, &text).map_err(|why| format!("line {number}: {why}\n    {text}"))?;
         }
         Ok(script)
     }
@@ -181,10 +178,7 @@ impl Script {
     pub fn accounts(&self) -> Vec<String> {
         let bare = |jid: &String| jid.split('/').next().unwrap_or(jid).to_owned();
         let logged_in = self.lines.iter().filter_map(|line| match &line.act {
-            Act::Connect {
-                raw: Raw::Authenticated(jid),
-                ..
-            } => Some(jid),
+            Act::Connect { raw: Raw::Authenticated(jid), .. } => Some(jid),
             _ => None,
         });
         let mut accounts: Vec<String> = self.people.values().chain(logged_in).map(bare).collect();
@@ -203,11 +197,7 @@ impl Script {
             return Ok(());
         }
         let act = self.act(text)?;
-        self.lines.push(Line {
-            number,
-            text: text.to_owned(),
-            act,
-        });
+        self.lines.push(Line { number, text: text.to_owned(), act });
         Ok(())
     }
 
@@ -228,28 +218,15 @@ impl Script {
         if text == "server restarts" {
             return Ok(Act::Restart);
         }
-        let (who, rest) = text
-            .split_once(char::is_whitespace)
-            .ok_or("this is no statement")?;
-        let (verb, object) = rest
-            .trim_start()
-            .split_once(char::is_whitespace)
-            .unwrap_or((rest.trim(), ""));
+        let (who, rest) = text.split_once(char::is_whitespace).ok_or("this is no statement")?;
+        let (verb, object) = rest.trim_start().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
         let (who, object) = (who.to_owned(), object.trim());
         let introduced = self.people.contains_key(&who);
         match verb {
             "=" => self.introduction(who, object),
-            _ if !introduced && !self.is_raw(&who) => {
-                Err(format!("nobody was introduced as '{who}'"))
-            }
-            ">" => Ok(Act::Say {
-                who,
-                text: object.to_owned(),
-            }),
-            "<" => Ok(Act::Hear {
-                who,
-                what: heard(object)?,
-            }),
+            _ if !introduced && !self.is_raw(&who) => Err(format!("nobody was introduced as '{who}'")),
+            ">" => Ok(Act::Say { who, text: object.to_owned() }),
+            "<" => Ok(Act::Hear { who, what: heard(object)? }),
             "<?" => match heard(object)? {
                 Heard::Element(what) => Ok(Act::MayHear { who, what }),
                 _ => Err("only stanzas can be left to the server".to_owned()),
@@ -262,26 +239,15 @@ impl Script {
             "vanishes" => Ok(Act::Vanish { who }),
             "reconnects" if introduced => Ok(Act::Return { who }),
             "secures" => Ok(Act::Secure { who }),
-            "opens" => Ok(Act::Open {
-                who,
-                domain: object.to_owned(),
-            }),
-            "authenticates" => Ok(Act::Authenticate {
-                who,
-                attempt: attempt(object, false)?,
-            }),
-            "begins" => Ok(Act::Authenticate {
-                who,
-                attempt: attempt(object, true)?,
-            }),
+            "opens" => Ok(Act::Open { who, domain: object.to_owned() }),
+            "authenticates" => Ok(Act::Authenticate { who, attempt: attempt(object, false)? }),
+            "begins" => Ok(Act::Authenticate { who, attempt: attempt(object, true)? }),
             _ => Err(format!("'{verb}' is not something that people do here")),
         }
     }
 
     fn is_raw(&self, name: &str) -> bool {
-        self.lines
-            .iter()
-            .any(|line| matches!(&line.act, Act::Connect { who, .. } if who == name))
+        self.lines.iter().any(|line| matches!(&line.act, Act::Connect { who, .. } if who == name))
     }
 
     fn introduction(&mut self, who: String, what: &str) -> Result<Act, String> {
@@ -291,10 +257,7 @@ impl Script {
                 "" => Raw::Plain,
                 "tls" => Raw::Tls,
                 "secured" => Raw::Secured,
-                _ => match (
-                    raw.strip_prefix("secured as "),
-                    raw.strip_prefix("authenticated as "),
-                ) {
+                _ => match (raw.strip_prefix("secured as "), raw.strip_prefix("authenticated as ")) {
                     (Some(jid), _) => Raw::Certified(jid.to_owned()),
                     (_, Some(jid)) => Raw::Authenticated(jid.to_owned()),
                     _ => return Err(format!("'raw {raw}' is unknown")),
@@ -306,11 +269,7 @@ impl Script {
         if local.is_empty() || after.is_empty() {
             return Err("an address needs a name and a domain".to_owned());
         }
-        let act = if after.contains('/') {
-            Act::Join { who: who.clone() }
-        } else {
-            Act::Exist
-        };
+        let act = if after.contains('/') { Act::Join { who: who.clone() } } else { Act::Exist };
         self.people.insert(who, what.to_owned());
         Ok(act)
     }
@@ -322,9 +281,7 @@ fn whole_lines(text: &str) -> Vec<(usize, String)> {
     for (number, line) in text.lines().enumerate() {
         let continues = line.starts_with(char::is_whitespace) && !line.trim().is_empty();
         match lines.last_mut() {
-            Some((_, previous)) if continues && !previous.starts_with('#') => {
-                previous.push_str(line.trim())
-            }
+            Some((_, previous)) if continues && !previous.starts_with('#') => previous.push_str(line.trim()),
             _ if line.trim().is_empty() => {}
             _ => lines.push((number + 1, line.trim_end().to_owned())),
         }
@@ -342,9 +299,7 @@ fn setting_of(text: &str) -> Result<Setting, String> {
         ["admin", jid] => Setting::Admin((*jid).to_owned()),
         ["contact", kind, address] => Setting::Contact((*kind).to_owned(), (*address).to_owned()),
         ["limit", name, value] => {
-            let value = value
-                .parse()
-                .map_err(|_| format!("'{value}' is not a number"))?;
+            let value = value.parse().map_err(|_| format!("'{value}' is not a number"))?;
             Setting::Limit((*name).to_owned(), value)
         }
         _ => return Err("this setting is unknown".to_owned()),
@@ -352,13 +307,8 @@ fn setting_of(text: &str) -> Result<Setting, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text
-        .trim()
-        .split_once(' ')
-        .ok_or("a time has a number and a unit")?;
-    let number: u64 = number
-        .parse()
-        .map_err(|_| format!("'{number}' is not a number"))?;
+    let (number, unit) = text.trim().split_once(' ').ok_or("a time has a number and a unit")?;
+    let number: u64 = number.parse().map_err(|_| format!("'{number}' is not a number"))?;
     let seconds = match unit {
         "s" => 1,
         "min" => 60,
@@ -388,13 +338,8 @@ fn heard(text: &str) -> Result<Heard, String> {
 }
 
 fn attempt(text: &str, only_first: bool) -> Result<Attempt, String> {
-    let (mechanism, rest) = text
-        .split_once(' ')
-        .ok_or("'authenticates MECHANISM as ADDRESS'")?;
-    let rest = rest
-        .trim_start()
-        .strip_prefix("as ")
-        .ok_or("'as ADDRESS' is missing")?;
+    let (mechanism, rest) = text.split_once(' ').ok_or("'authenticates MECHANISM as ADDRESS'")?;
+    let rest = rest.trim_start().strip_prefix("as ").ok_or("'as ADDRESS' is missing")?;
     let (account, mut rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let mut attempt = Attempt {
         mechanism: mechanism.to_owned(),
@@ -444,28 +389,17 @@ mod tests {
              time passes 2 min\n",
         )
         .unwrap();
-        assert_eq!(
-            (script.title.as_str(), script.only.as_deref()),
-            ("A title.", Some("simulator"))
-        );
+        assert_eq!((script.title.as_str(), script.only.as_deref()), ("A title.", Some("simulator")));
         assert_eq!(script.settings, [Setting::Limit("resources".to_owned(), 2)]);
         assert_eq!(script.accounts(), ["alice@one.test", "bob@one.test"]);
         assert_eq!(script.lines.len(), 5);
-        assert_eq!(
-            script.lines[2].text,
-            "alice > <presence><show>away</show></presence>"
-        );
+        assert_eq!(script.lines[2].text, "alice > <presence><show>away</show></presence>");
         assert!(matches!(script.lines[4].act, Act::Pass(time) if time.as_secs() == 120));
     }
 
     #[test]
     fn what_is_not_understood_names_its_line() {
-        for text in [
-            "alice < <a/>",
-            "a = a@b/c\na < <a>",
-            "a = a@b/c\na sings",
-            "with luck",
-        ] {
+        for text in ["alice < <a/>", "a = a@b/c\na < <a>", "a = a@b/c\na sings", "with luck"] {
             let why = Script::read(text).unwrap_err();
             assert!(why.starts_with("line "), "{why}");
         }
@@ -473,15 +407,9 @@ mod tests {
 
     #[test]
     fn an_attempt_is_read_to_its_end() {
-        let read = attempt(
-            "SCRAM-SHA-1-PLUS as a@b with password 'x y' over tls-exporter for c@d",
-            false,
-        )
-        .unwrap();
+        let read =
+            attempt("SCRAM-SHA-1-PLUS as a@b with password 'x y' over tls-exporter for c@d", false).unwrap();
         assert_eq!(read.password.as_deref(), Some("x y"));
-        assert_eq!(
-            (read.binding.as_deref(), read.authzid.as_deref()),
-            (Some("tls-exporter"), Some("c@d"))
-        );
+        assert_eq!((read.binding.as_deref(), read.authzid.as_deref()), (Some("tls-exporter"), Some("c@d")));
     }
 }

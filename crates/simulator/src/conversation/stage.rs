@@ -93,12 +93,7 @@ pub trait Stage {
     ///
     /// # Errors
     /// When the handshake fails.
-    fn secure(
-        &mut self,
-        wire: Wire,
-        domain: &str,
-        account: Option<&str>,
-    ) -> Result<Binding, String>;
+    fn secure(&mut self, wire: Wire, domain: &str, account: Option<&str>) -> Result<Binding, String>;
 
     /// Sends bytes. Sending to a connection that the server has closed is not an error: its answer is still to be read.
     fn send(&mut self, wire: Wire, bytes: &[u8]);

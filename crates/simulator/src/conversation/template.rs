@@ -41,11 +41,7 @@ pub fn header_matches(template: &Node, actual: &Node, words: &mut Words) -> bool
 }
 
 /// Where the conditions are that an error cannot have more of; others are an application's own (RFC 6120 §4.9.4).
-const CONDITIONS: [&str; 3] = [
-    STANZA_ERRORS,
-    STREAM_ERRORS,
-    "urn:ietf:params:xml:ns:xmpp-sasl",
-];
+const CONDITIONS: [&str; 3] = [STANZA_ERRORS, STREAM_ERRORS, "urn:ietf:params:xml:ns:xmpp-sasl"];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Place {
@@ -74,24 +70,14 @@ fn element(template: &Node, actual: &Node, place: Place, words: &mut Words) -> b
     attributes(template, &actual, free, words) && content(template, &actual, stanza, words)
 }
 
-fn attributes(
-    template: &Node,
-    actual: &Node,
-    free: impl Fn(&str) -> bool,
-    words: &mut Words,
-) -> bool {
-    let named = template.attributes.iter().all(|(name, pattern)| {
-        match (pattern.as_str(), actual.attribute(name)) {
+fn attributes(template: &Node, actual: &Node, free: impl Fn(&str) -> bool, words: &mut Words) -> bool {
+    let named =
+        template.attributes.iter().all(|(name, pattern)| match (pattern.as_str(), actual.attribute(name)) {
             ("...", _) | ("!", None) => true,
             ("!", Some(_)) | (_, None) => false,
             (pattern, Some(value)) => words::matches(pattern, value, words),
-        }
-    });
-    named
-        && actual
-            .attributes
-            .iter()
-            .all(|(name, _)| free(name) || template.attribute(name).is_some())
+        });
+    named && actual.attributes.iter().all(|(name, _)| free(name) || template.attribute(name).is_some())
 }
 
 fn content(template: &Node, actual: &Node, stanza: bool, words: &mut Words) -> bool {
@@ -103,11 +89,8 @@ fn content(template: &Node, actual: &Node, stanza: bool, words: &mut Words) -> b
     let found: Vec<&Node> = actual
         .children()
         .filter(|child| {
-            let named = expected
-                .iter()
-                .any(|node| node.name == child.name && node.ns == child.ns);
-            let said_more =
-                failing && (child.name == "text" || !CONDITIONS.contains(&child.ns.as_str()));
+            let named = expected.iter().any(|node| node.name == child.name && node.ns == child.ns);
+            let said_more = failing && (child.name == "text" || !CONDITIONS.contains(&child.ns.as_str()));
             named || !(said_more || answer && child.name != "error")
         })
         .collect();
@@ -130,11 +113,7 @@ fn children(expected: &[&Node], found: &[&Node], open: bool, words: &mut Words) 
         if !element(first, found[at], Place::Inside, &mut learning) {
             return false;
         }
-        let rest: Vec<&Node> = found[..at]
-            .iter()
-            .chain(&found[at + 1..])
-            .copied()
-            .collect();
+        let rest: Vec<&Node> = found[..at].iter().chain(&found[at + 1..]).copied().collect();
         let matched = children(others, &rest, open, &mut learning);
         if matched {
             *words = learning;
@@ -152,69 +131,28 @@ mod tests {
         let mut template = element(template).unwrap();
         complete(&mut template);
         let actual = element(actual).unwrap();
-        assert_eq!(
-            matches(&template, &actual, &mut Words::default()),
-            expected,
-            "{template:?} {actual:?}"
-        );
+        assert_eq!(matches(&template, &actual, &mut Words::default()), expected, "{template:?} {actual:?}");
     }
 
     #[test]
     fn a_stanza_is_exact_but_for_its_addresses() {
-        check(
-            "<presence/>",
-            "<presence from='a@b' to='c@d' xml:lang='en'/>",
-            true,
-        );
+        check("<presence/>", "<presence from='a@b' to='c@d' xml:lang='en'/>", true);
         check("<presence/>", "<presence type='unavailable'/>", false);
         check("<presence from='!'/>", "<presence from='a@b'/>", false);
-        check(
-            "<message><body>a</body></message>",
-            "<message type='normal'><body>a</body></message>",
-            true,
-        );
-        check(
-            "<message><body>a</body></message>",
-            "<message><body>a</body><x/></message>",
-            false,
-        );
-        check(
-            "<message><body>a</body>...</message>",
-            "<message><x/><body>a</body></message>",
-            true,
-        );
-        check(
-            "<message><body>a</body>...</message>",
-            "<message><x/></message>",
-            false,
-        );
+        check("<message><body>a</body></message>", "<message type='normal'><body>a</body></message>", true);
+        check("<message><body>a</body></message>", "<message><body>a</body><x/></message>", false);
+        check("<message><body>a</body>...</message>", "<message><x/><body>a</body></message>", true);
+        check("<message><body>a</body>...</message>", "<message><x/></message>", false);
     }
 
     #[test]
     fn inside_attributes_are_exact_and_order_is_free() {
-        let query = |items: &str| {
-            format!("<iq type='set'><query xmlns='jabber:iq:roster'>{items}</query></iq>")
-        };
-        check(
-            &query("<item jid='a'/><item jid='b'/>"),
-            &query("<item jid='b'/><item jid='a'/>"),
-            true,
-        );
-        check(
-            &query("<item jid='a'/>"),
-            &query("<item jid='a' ask='subscribe'/>"),
-            false,
-        );
-        check(
-            &query("<item jid='a' ask='...'/>"),
-            &query("<item jid='a' ask='subscribe'/>"),
-            true,
-        );
-        check(
-            &query("<item jid='a'/>"),
-            &query("<item jid='a'/><item jid='a'/>"),
-            false,
-        );
+        let query =
+            |items: &str| format!("<iq type='set'><query xmlns='jabber:iq:roster'>{items}</query></iq>");
+        check(&query("<item jid='a'/><item jid='b'/>"), &query("<item jid='b'/><item jid='a'/>"), true);
+        check(&query("<item jid='a'/>"), &query("<item jid='a' ask='subscribe'/>"), false);
+        check(&query("<item jid='a' ask='...'/>"), &query("<item jid='a' ask='subscribe'/>"), true);
+        check(&query("<item jid='a'/>"), &query("<item jid='a'/><item jid='a'/>"), false);
         check(&query("..."), &query("<item jid='a'/>"), true);
     }
 
@@ -225,20 +163,8 @@ mod tests {
             "<iq type='error'><ping xmlns='p'/><error type='cancel' by='b'><conflict xmlns='{ns}'/>\
              <text xmlns='{ns}'>why</text><blocked xmlns='own'/></error></iq>"
         );
-        check(
-            "<iq type='error'><error type='cancel'><conflict/></error></iq>",
-            &actual,
-            true,
-        );
-        check(
-            "<iq type='error'><error type='modify'><conflict/></error></iq>",
-            &actual,
-            false,
-        );
-        check(
-            "<iq type='error'><error type='cancel'><forbidden/></error></iq>",
-            &actual,
-            false,
-        );
+        check("<iq type='error'><error type='cancel'><conflict/></error></iq>", &actual, true);
+        check("<iq type='error'><error type='modify'><conflict/></error></iq>", &actual, false);
+        check("<iq type='error'><error type='cancel'><forbidden/></error></iq>", &actual, false);
     }
 }

@@ -60,15 +60,10 @@ impl Words {
             return Ok(STANDARD.encode(bytes(plain)?));
         }
         if let Some((count, what)) = word.split_once(" * ") {
-            let count: usize = count
-                .trim()
-                .parse()
-                .map_err(|_| format!("'{count}' is not a number"))?;
+            let count: usize = count.trim().parse().map_err(|_| format!("'{count}' is not a number"))?;
             return Ok(what.repeat(count));
         }
-        let known = self
-            .find(word)
-            .ok_or_else(|| format!("nothing is known as {{{word}}}"))?;
+        let known = self.find(word).ok_or_else(|| format!("nothing is known as {{{word}}}"))?;
         Ok(known.to_owned())
     }
 }
@@ -93,10 +88,7 @@ pub fn bytes(text: &str) -> Result<Vec<u8>, String> {
             [b'x', high, low, after @ ..] => {
                 let digits = [*high, *low];
                 let digits = std::str::from_utf8(&digits).unwrap_or("?");
-                out.push(
-                    u8::from_str_radix(digits, 16)
-                        .map_err(|_| format!("\\x{digits} is no byte"))?,
-                );
+                out.push(u8::from_str_radix(digits, 16).map_err(|_| format!("\\x{digits} is no byte"))?);
                 rest = after;
             }
             _ => return Err(format!("an escape is unknown in: {text}")),
@@ -111,15 +103,10 @@ pub fn matches(pattern: &str, text: &str, words: &mut Words) -> bool {
     if let Some(after) = pattern.strip_prefix("...") {
         return ends(text).any(|at| matches(after, &text[at..], words));
     }
-    if let Some((word, after)) = pattern
-        .strip_prefix('{')
-        .and_then(|rest| rest.split_once('}'))
-    {
+    if let Some((word, after)) = pattern.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
         if let Some(known) = words.find(word) {
             let known = known.to_owned();
-            return text
-                .strip_prefix(known.as_str())
-                .is_some_and(|rest| matches(after, rest, words));
+            return text.strip_prefix(known.as_str()).is_some_and(|rest| matches(after, rest, words));
         }
         return ends(text).rev().take_while(|at| *at > 0).any(|at| {
             let mut learning = words.clone();
@@ -133,9 +120,7 @@ pub fn matches(pattern: &str, text: &str, words: &mut Words) -> bool {
     }
     match (pattern.chars().next(), text.chars().next()) {
         (None, None) => true,
-        (Some(a), Some(b)) if a == b => {
-            matches(&pattern[a.len_utf8()..], &text[b.len_utf8()..], words)
-        }
+        (Some(a), Some(b)) if a == b => matches(&pattern[a.len_utf8()..], &text[b.len_utf8()..], words),
         _ => false,
     }
 }
@@ -157,9 +142,7 @@ mod tests {
             "<a to='alice@one.test'>ababab</a>"
         );
         assert_eq!(
-            words
-                .fill("{base64 \\0{alice.local}\\0{alice.password}}")
-                .unwrap(),
+            words.fill("{base64 \\0{alice.local}\\0{alice.password}}").unwrap(),
             "AGFsaWNlAHNlY3JldA=="
         );
         assert!(words.fill("{bob}").is_err());

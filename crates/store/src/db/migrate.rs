@@ -57,10 +57,7 @@ mod tests {
     #[test]
     fn a_newer_schema_is_refused() {
         let found = NEWEST + 1;
-        assert_eq!(
-            script(found as i64, Dialect::Sqlite),
-            Err(StoreError::Newer { found, known: NEWEST })
-        );
+        assert_eq!(script(found as i64, Dialect::Sqlite), Err(StoreError::Newer { found, known: NEWEST }));
         assert_eq!(script(NEWEST as i64, Dialect::Sqlite), Ok(None));
         assert!(script(0, Dialect::Postgres).unwrap().unwrap().contains("BYTEA"));
     }

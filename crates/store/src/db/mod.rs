@@ -49,9 +49,7 @@ impl Db {
     ) -> Result<(), StoreError> {
         match self {
             Db::Sqlite(sqlite) => sqlite.write_beside(sql, &values),
-            Db::Postgres(postgres) => {
-                postgres.run(sql, values).await.map(|_| ())
-            }
+            Db::Postgres(postgres) => postgres.run(sql, values).await.map(|_| ()),
             Db::Rehearsal(disk) => disk.write_beside(sql, &values),
         }
     }

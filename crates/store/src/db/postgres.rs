@@ -1,4 +1,5 @@
 //! PostgreSQL: one connection that writes, in the log's order, and a pool of those that read.
+#![allow(clippy::disallowed_methods)] // a server of its own is outside of any rehearsal
 
 mod connect;
 mod values;
@@ -36,12 +37,14 @@ impl Postgres {
     /// Connects, brings the schema up to date and starts the writer.
     pub(crate) async fn open(url: &str) -> Result<(Postgres, Log), StoreError> {
         let config: Config = url.parse().map_err(|error| values::classify(&error))?;
-        let runtime = Own(Some(Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("store-postgres")
-            .enable_all()
-            .build()
-            .map_err(|error| StoreError::Io(format!("no thread: {error}")))?));
+        let runtime = Own(Some(
+            Builder::new_multi_thread()
+                .worker_threads(1)
+                .thread_name("store-postgres")
+                .enable_all()
+                .build()
+                .map_err(|error| StoreError::Io(format!("no thread: {error}")))?,
+        ));
         let readers = pool(&config)?;
         let connected = runtime.run(connect::first(config.clone())).await?;
         let log = Log::new(connected.marker);

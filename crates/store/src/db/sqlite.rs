@@ -15,9 +15,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use super::Sink;
 use super::migrate::{self, Dialect};
 use super::value::{Row, Value};
-use super::Sink;
 use crate::error::StoreError;
 use crate::log::{Append, Log, Next};
 
@@ -197,9 +197,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 
 /// What every connection relies on: the write-ahead log and the newest schema.
 fn prepare_file(writer: &mut Connection) -> Result<(), StoreError> {
-    let mode: String = writer
-        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
-        .map_err(classify)?;
+    let mode: String =
+        writer.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(classify)?;
     if mode != "wal" {
         return Err(StoreError::Io(format!("no write-ahead log on this file system (journal mode {mode})")));
     }

@@ -11,9 +11,7 @@ use super::{Answer, Event, State};
 use crate::limits::LOGIN_FAILURES_MAX;
 use crate::names;
 use crate::sasl::plain::Plain;
-use crate::sasl::scram::{
-    Binding, Challenged, ClientFirst, ScramCredentials, ScramHash, ScramKeys,
-};
+use crate::sasl::scram::{Binding, Challenged, ClientFirst, ScramCredentials, ScramHash, ScramKeys};
 use crate::sasl::{self, BindingType, Identity, Mechanism, Offer, SaslCondition};
 use crate::sasl::{anonymous, external};
 
@@ -64,25 +62,14 @@ enum Outcome {
 
 impl Authenticating {
     pub fn new(offer: Offer) -> Self {
-        Authenticating {
-            offer,
-            failures: 0,
-            exchange: Exchange::Idle,
-        }
+        Authenticating { offer, failures: 0, exchange: Exchange::Idle }
     }
 
     pub fn awaits_answer(&self) -> bool {
-        !matches!(
-            self.exchange,
-            Exchange::Idle | Exchange::Chosen(_) | Exchange::Challenged(..)
-        )
+        !matches!(self.exchange, Exchange::Idle | Exchange::Chosen(_) | Exchange::Challenged(..))
     }
 
-    pub fn element(
-        mut self: Box<Self>,
-        top: &Top<'_>,
-        line: &mut Line,
-    ) -> Result<State, StreamError> {
+    pub fn element(mut self: Box<Self>, top: &Top<'_>, line: &mut Line) -> Result<State, StreamError> {
         let outcome = match (top.ns(), top.name()) {
             (names::TLS, "starttls") => return self.start_tls(line),
             (names::SASL, "auth") => {
@@ -98,11 +85,7 @@ impl Authenticating {
         self.settle(outcome, line)
     }
 
-    pub fn answer(
-        mut self: Box<Self>,
-        answer: Answer,
-        line: &mut Line,
-    ) -> Result<State, StreamError> {
+    pub fn answer(mut self: Box<Self>, answer: Answer, line: &mut Line) -> Result<State, StreamError> {
         let exchange = std::mem::replace(&mut self.exchange, Exchange::Idle);
         let outcome = match (exchange, answer) {
             (Exchange::AskedPassword(identity), Answer::Authenticated) => {
@@ -111,9 +94,7 @@ impl Authenticating {
             (Exchange::AskedAccount(identity), Answer::Credentials(Some(_))) => {
                 Ok(Outcome::Success(identity, None))
             }
-            (Exchange::AskedAccount(_), Answer::Credentials(None)) => {
-                Err(SaslCondition::NotAuthorized)
-            }
+            (Exchange::AskedAccount(_), Answer::Credentials(None)) => Err(SaslCondition::NotAuthorized),
             (Exchange::AskedKeys(asking), Answer::Credentials(found)) => {
                 Ok(self.challenge(asking, found, line))
             }
@@ -172,9 +153,7 @@ impl Authenticating {
     }
 
     fn begin(&self, auth: &Element, line: &mut Line) -> Result<Outcome, SaslCondition> {
-        let name = auth
-            .attr("mechanism")
-            .ok_or(SaslCondition::InvalidMechanism)?;
+        let name = auth.attr("mechanism").ok_or(SaslCondition::InvalidMechanism)?;
         let mechanism = Mechanism::named(name);
         if line.tls.is_none() && line.settings.tls_required {
             return Err(SaslCondition::EncryptionRequired);
@@ -206,30 +185,20 @@ impl Authenticating {
     }
 
     /// The client's first data is here.
-    fn start(
-        &self,
-        mechanism: Mechanism,
-        data: &str,
-        line: &mut Line,
-    ) -> Result<Outcome, SaslCondition> {
+    fn start(&self, mechanism: Mechanism, data: &str, line: &mut Line) -> Result<Outcome, SaslCondition> {
         let host = line.host.clone().unwrap_or_default();
         match mechanism {
             Mechanism::External => {
                 let accounts = external::accounts(line.tls.as_ref(), &host);
                 let identity = external::judge(accounts, data)?;
-                line.ask(Event::Credentials {
-                    account: identity.account().clone(),
-                });
+                line.ask(Event::Credentials { account: identity.account().clone() });
                 Ok(Outcome::Waiting(Exchange::AskedAccount(identity)))
             }
             Mechanism::Plain => {
                 let plain = Plain::parse(data)?;
                 let account = account(&plain.username, plain.authzid.as_deref(), &host)?;
                 let (password, asked) = (plain.password, account.clone());
-                line.ask(Event::CheckPassword {
-                    account: asked,
-                    password,
-                });
+                line.ask(Event::CheckPassword { account: asked, password });
                 let identity = Identity::proven(account, mechanism);
                 Ok(Outcome::Waiting(Exchange::AskedPassword(identity)))
             }
@@ -241,45 +210,24 @@ impl Authenticating {
                 let first = ClientFirst::parse(data)?;
                 let binding = self.binding(mechanism, &first.binding, line)?;
                 let account = account(&first.username, first.authzid.as_deref(), &host)?;
-                line.ask(Event::Credentials {
-                    account: account.clone(),
-                });
-                let asking = Asking {
-                    hash,
-                    mechanism,
-                    first,
-                    account,
-                    binding,
-                };
+                line.ask(Event::Credentials { account: account.clone() });
+                let asking = Asking { hash, mechanism, first, account, binding };
                 Ok(Outcome::Waiting(Exchange::AskedKeys(asking)))
             }
         }
     }
 
     /// The channel-binding data that must be repeated (RFC 5802 §6).
-    fn binding(
-        &self,
-        mechanism: Mechanism,
-        said: &Binding,
-        line: &Line,
-    ) -> Result<Vec<u8>, SaslCondition> {
+    fn binding(&self, mechanism: Mechanism, said: &Binding, line: &Line) -> Result<Vec<u8>, SaslCondition> {
         let plus = matches!(mechanism, Mechanism::ScramPlus(_));
         match said {
             Binding::Unable if !plus => Ok(Vec::new()),
             // Somebody took our -PLUS mechanisms off the list on their way.
-            Binding::NotOffered if !plus && self.offer.has_plus() => {
-                Err(SaslCondition::NotAuthorized)
-            }
+            Binding::NotOffered if !plus && self.offer.has_plus() => Err(SaslCondition::NotAuthorized),
             Binding::NotOffered if !plus => Ok(Vec::new()),
             Binding::Used(name) if plus => {
-                let kind = self
-                    .offer
-                    .bindings
-                    .iter()
-                    .find(|kind: &&BindingType| kind.name() == name);
-                let data = kind
-                    .zip(line.tls.as_ref())
-                    .and_then(|(kind, tls)| kind.data(tls));
+                let kind = self.offer.bindings.iter().find(|kind: &&BindingType| kind.name() == name);
+                let data = kind.zip(line.tls.as_ref()).and_then(|(kind, tls)| kind.data(tls));
                 data.map(<[u8]>::to_vec).ok_or(SaslCondition::NotAuthorized)
             }
             // The flag and the mechanism contradict each other.
@@ -288,31 +236,14 @@ impl Authenticating {
     }
 
     /// The same challenge whether or not the account exists.
-    fn challenge(
-        &self,
-        asking: Asking,
-        found: Option<ScramCredentials>,
-        line: &mut Line,
-    ) -> Outcome {
-        let Asking {
-            hash,
-            mechanism,
-            first,
-            account,
-            binding,
-        } = asking;
+    fn challenge(&self, asking: Asking, found: Option<ScramCredentials>, line: &mut Line) -> Outcome {
+        let Asking { hash, mechanism, first, account, binding } = asking;
         let settings = &line.settings;
-        let decoy = ScramKeys::decoy(
-            &settings.secret,
-            account.as_str(),
-            hash,
-            settings.scram_iterations,
-        );
+        let decoy = ScramKeys::decoy(&settings.secret, account.as_str(), hash, settings.scram_iterations);
         let keys = found.and_then(|found| found.keys(hash).cloned());
         let nonce = line.seed.token();
         let downgrade = self.offer.downgrade_hash(hash);
-        let (challenged, message) =
-            Challenged::new(&first, hash, keys, decoy, &nonce, &binding, &downgrade);
+        let (challenged, message) = Challenged::new(&first, hash, keys, decoy, &nonce, &binding, &downgrade);
         let challenge = Element::new(names::SASL, "challenge");
         line.write_element(&challenge.with_text(&sasl::encode(&message)));
         let identity = Identity::proven(account, mechanism);
@@ -336,16 +267,9 @@ impl Authenticating {
     }
 }
 
-fn succeed(
-    identity: Identity,
-    data: Option<String>,
-    line: &mut Line,
-) -> Result<State, StreamError> {
+fn succeed(identity: Identity, data: Option<String>, line: &mut Line) -> Result<State, StreamError> {
     // RFC 6120 §6.4.6: who a header inside TLS claimed to be must be who logged in.
-    let claimed = line
-        .claimed
-        .as_ref()
-        .filter(|_| line.tls.is_some() && !identity.is_anonymous());
+    let claimed = line.claimed.as_ref().filter(|_| line.tls.is_some() && !identity.is_anonymous());
     if claimed.is_some_and(|claimed| claimed != identity.account()) {
         return Err(StreamCondition::InvalidFrom.into());
     }
@@ -378,9 +302,7 @@ fn account(username: &str, authzid: Option<&str>, host: &str) -> Result<BareJid,
 fn not_offered(mechanism: Mechanism, line: &Line) -> SaslCondition {
     let settings = &line.settings;
     match mechanism {
-        Mechanism::Plain | Mechanism::ScramPlus(_) if line.tls.is_none() => {
-            SaslCondition::EncryptionRequired
-        }
+        Mechanism::Plain | Mechanism::ScramPlus(_) if line.tls.is_none() => SaslCondition::EncryptionRequired,
         Mechanism::Plain => SaslCondition::MechanismTooWeak,
         Mechanism::Scram(ScramHash::Sha1) | Mechanism::ScramPlus(ScramHash::Sha1)
             if !settings.scram.contains(&ScramHash::Sha1) =>

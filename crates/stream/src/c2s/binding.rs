@@ -26,11 +26,7 @@ pub(super) struct Binding {
 
 impl Binding {
     pub fn new(identity: Identity) -> Self {
-        Binding {
-            identity,
-            refusals: 0,
-            asked: None,
-        }
+        Binding { identity, refusals: 0, asked: None }
     }
 
     pub fn awaits_answer(&self) -> bool {
@@ -43,9 +39,7 @@ impl Binding {
         }
         // RFC 6120 §7.1: no other stanzas before an address.
         let not_authorized = || StreamError::from(StreamCondition::NotAuthorized);
-        let read = top
-            .stanza(line.lang.as_deref())
-            .ok_or_else(not_authorized)?;
+        let read = top.stanza(line.lang.as_deref()).ok_or_else(not_authorized)?;
         let mut request = read.map_err(|_| not_authorized())?;
         if request.type_ != Type::Set || !request.has(names::BIND, "bind") {
             return Err(not_authorized());
@@ -96,20 +90,13 @@ fn bind(request: &Stanza, jid: FullJid, line: &mut Line) -> State {
     let bind = Element::new(names::BIND, "bind").with_child(text);
     line.write_stanza(&request.result_with(&bind));
     line.reframe = Some(Reframe::Raise);
-    State::Bound(Bound::new(
-        jid,
-        line.lang.as_deref().map(Arc::from),
-        line.now,
-    ))
+    State::Bound(Bound::new(jid, line.lang.as_deref().map(Arc::from), line.now))
 }
 
 /// The resource the client wishes in its prepared form; none: any.
 fn wished_resource(request: &Stanza, identity: &Identity) -> Result<Option<String>, StanzaError> {
     let bind = request.element(names::BIND, "bind");
-    let Some(resource) = bind
-        .as_ref()
-        .and_then(|bind| bind.child(names::BIND, "resource"))
-    else {
+    let Some(resource) = bind.as_ref().and_then(|bind| bind.child(names::BIND, "resource")) else {
         return Ok(None);
     };
     match identity.account().with_resource(&resource.text()) {

@@ -32,12 +32,7 @@ struct Ping {
 
 impl Bound {
     pub fn new(jid: FullJid, lang: Option<Arc<str>>, now: Instant) -> Self {
-        Bound {
-            jid,
-            lang,
-            heard: now,
-            ping: None,
-        }
+        Bound { jid, lang, heard: now, ping: None }
     }
 
     pub fn jid(&self) -> &FullJid {
@@ -59,11 +54,7 @@ impl Bound {
 
     /// Pings a silent client, or gives up on one that did not answer.
     pub fn timeout(&mut self, line: &mut Line) -> Result<(), StreamError> {
-        if self
-            .ping
-            .as_ref()
-            .is_some_and(|ping| ping.sent >= self.heard)
-        {
+        if self.ping.as_ref().is_some_and(|ping| ping.sent >= self.heard) {
             return Err(StreamCondition::ConnectionTimeout.into());
         }
         let id = line.seed.token();
@@ -122,17 +113,12 @@ impl Bound {
             Some(_) => from.as_str() == self.jid.as_str(),
             None => from.bare() == self.jid.bare(),
         };
-        if own {
-            Ok(())
-        } else {
-            Err(StreamCondition::InvalidFrom.into())
-        }
+        if own { Ok(()) } else { Err(StreamCondition::InvalidFrom.into()) }
     }
 
     fn answers_ping(&self, stanza: &Stanza) -> bool {
         let Some(ping) = &self.ping else { return false };
-        matches!(stanza.type_, Type::Result | Type::Error)
-            && stanza.id.as_deref() == Some(ping.id.as_str())
+        matches!(stanza.type_, Type::Result | Type::Error) && stanza.id.as_deref() == Some(ping.id.as_str())
     }
 }
 

@@ -18,10 +18,7 @@ pub(super) struct Closing {
 
 impl Closing {
     pub fn new(bound: Option<Bound>, line: &Line) -> Self {
-        Closing {
-            bound,
-            due: line.now + line.settings.closing_timeout,
-        }
+        Closing { bound, due: line.now + line.settings.closing_timeout }
     }
 
     pub fn due(&self) -> Instant {

@@ -60,12 +60,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub fn new(
-        now: Instant,
-        settings: Arc<C2sSettings>,
-        seed: &[u8; 32],
-        transport: TransportFacts,
-    ) -> Self {
+    pub fn new(now: Instant, settings: Arc<C2sSettings>, seed: &[u8; 32], transport: TransportFacts) -> Self {
         let (starttls, tls) = match transport {
             TransportFacts::Tcp { starttls } => (starttls, None),
             TransportFacts::DirectTls(facts) => (false, Some(facts)),
@@ -180,14 +175,11 @@ impl Line {
 
     /// The client sent a stream error: the stream is over.
     pub fn peer_failed(&mut self, error: &Element) -> State {
-        let condition = error
-            .children()
-            .find(|child| child.ns() == names::STREAM_ERRORS);
+        let condition = error.children().find(|child| child.ns() == names::STREAM_ERRORS);
         let condition = condition.map_or("undefined-condition", |child| child.name());
         let condition = condition.to_owned();
         self.write_close();
-        self.events
-            .push_back(Event::Closed(CloseReason::PeerError(condition)));
+        self.events.push_back(Event::Closed(CloseReason::PeerError(condition)));
         State::Closed
     }
 }

@@ -161,20 +161,10 @@ enum State {
 impl C2s {
     /// A machine for a new connection. `seed` must be fresh and secret: stream ids and nonces
     /// come from it.
-    pub fn new(
-        now: Instant,
-        settings: Arc<C2sSettings>,
-        seed: [u8; 32],
-        transport: TransportFacts,
-    ) -> Self {
+    pub fn new(now: Instant, settings: Arc<C2sSettings>, seed: [u8; 32], transport: TransportFacts) -> Self {
         let framing = Framing::tcp(settings.limits_before);
         let line = Line::new(now, settings, &seed, transport);
-        C2s {
-            framing,
-            state: State::Opening(Opening),
-            line,
-            held: Vec::new(),
-        }
+        C2s { framing, state: State::Opening(Opening), line, held: Vec::new() }
     }
 
     /// Takes bytes from the client: as they come, or decrypted once TLS is up.
@@ -186,11 +176,7 @@ impl C2s {
             State::Bound(bound) => bound.heard(now),
             _ => {}
         }
-        let read = if self.held.is_empty() {
-            self.read(bytes)
-        } else {
-            0
-        };
+        let read = if self.held.is_empty() { self.read(bytes) } else { 0 };
         let rest = &bytes[read..];
         if self.held.len() + rest.len() > HELD_BYTES_MAX.max(bytes.len()) {
             return self.fail(StreamCondition::PolicyViolation.into());
@@ -330,10 +316,7 @@ impl C2s {
             let frame = self.framing.next(&mut input);
             let taken = left - input.len();
             read += taken;
-            if !self
-                .line
-                .spend(taken, matches!(frame, Ok(Some(Frame::Element(_)))))
-            {
+            if !self.line.spend(taken, matches!(frame, Ok(Some(Frame::Element(_))))) {
                 self.fail(StreamCondition::PolicyViolation.into());
                 break;
             }
@@ -396,11 +379,7 @@ impl C2s {
             }
             other => {
                 self.line.write_close();
-                let bound = if let State::Bound(bound) = other {
-                    Some(bound)
-                } else {
-                    None
-                };
+                let bound = if let State::Bound(bound) = other { Some(bound) } else { None };
                 self.state = State::Closing(Closing::new(bound, &self.line));
             }
         }
@@ -420,9 +399,7 @@ impl State {
                 State::Opening(opening) => opening.open(&header, line),
                 _ => Err(StreamCondition::BadFormat.into()),
             },
-            Frame::Element(top) if line::is_stream_error(&top) => {
-                Ok(line.peer_failed(&top.element()))
-            }
+            Frame::Element(top) if line::is_stream_error(&top) => Ok(line.peer_failed(&top.element())),
             Frame::Element(top) => self.element(&top, line),
             Frame::Close => Ok(self.peer_closed(line)),
         }

@@ -53,10 +53,7 @@ fn pin_host(header: &StreamHeader, line: &mut Line) -> Result<(), StreamError> {
     match &line.host {
         Some(host) if host != domain => {
             let error = StreamError::from(StreamCondition::NotAuthorized);
-            Err(StreamError {
-                text: Some("The domain of a stream is fixed.".into()),
-                ..error
-            })
+            Err(StreamError { text: Some("The domain of a stream is fixed.".into()), ..error })
         }
         Some(_) => Ok(()),
         None => {
@@ -71,14 +68,9 @@ fn pin_sender(header: &StreamHeader, line: &mut Line) -> Result<(), StreamError>
     let Some(from) = header.from.as_deref() else {
         return Ok(());
     };
-    let from: BareJid = Jid::new(from)
-        .map_err(|_| StreamCondition::InvalidFrom)?
-        .bare();
+    let from: BareJid = Jid::new(from).map_err(|_| StreamCondition::InvalidFrom)?.bare();
     let account = line.identity.as_ref().map(|identity| identity.account());
-    if account
-        .or(line.claimed.as_ref())
-        .is_some_and(|known| *known != from)
-    {
+    if account.or(line.claimed.as_ref()).is_some_and(|known| *known != from) {
         return Err(StreamCondition::InvalidFrom.into());
     }
     line.claimed = Some(from);

@@ -108,10 +108,7 @@ impl C2sSettings {
         if self.anonymous {
             mechanisms.push(Mechanism::Anonymous);
         }
-        Offer {
-            mechanisms,
-            bindings,
-        }
+        Offer { mechanisms, bindings }
     }
 
     /// The `<limits/>` feature of XEP-0478 with these limits.
@@ -134,11 +131,7 @@ mod tests {
 
     fn names(settings: &C2sSettings, tls: Option<&TlsFacts>) -> String {
         let offer = settings.offer(tls, "one.test");
-        let names: Vec<_> = offer
-            .mechanisms
-            .iter()
-            .map(|mechanism| mechanism.name())
-            .collect();
+        let names: Vec<_> = offer.mechanisms.iter().map(|mechanism| mechanism.name()).collect();
         names.join(" ")
     }
 
@@ -150,24 +143,12 @@ mod tests {
         assert_eq!(names(&settings, None), "");
         let plain = TlsFacts::default();
         assert_eq!(names(&settings, Some(&plain)), "SCRAM-SHA-256 PLAIN");
-        let mut bound = TlsFacts {
-            end_point: Some(vec![1]),
-            ..TlsFacts::default()
-        };
-        assert_eq!(
-            names(&settings, Some(&bound)),
-            "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN"
-        );
-        bound.client = Some(ClientCertificate {
-            xmpp_addrs: vec!["a@one.test".into()],
-            trusted: true,
-        });
+        let mut bound = TlsFacts { end_point: Some(vec![1]), ..TlsFacts::default() };
+        assert_eq!(names(&settings, Some(&bound)), "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN");
+        bound.client = Some(ClientCertificate { xmpp_addrs: vec!["a@one.test".into()], trusted: true });
         settings.anonymous = true;
         settings.plain = false;
-        assert_eq!(
-            names(&settings, Some(&bound)),
-            "EXTERNAL SCRAM-SHA-256-PLUS SCRAM-SHA-256 ANONYMOUS"
-        );
+        assert_eq!(names(&settings, Some(&bound)), "EXTERNAL SCRAM-SHA-256-PLUS SCRAM-SHA-256 ANONYMOUS");
         settings.tls_required = false;
         settings.plain = true;
         assert_eq!(names(&settings, None), "SCRAM-SHA-256 ANONYMOUS");

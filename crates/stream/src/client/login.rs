@@ -33,9 +33,7 @@ impl Advertised {
         let bindings = bindings.into_iter().flat_map(|list| list.children());
         Advertised {
             mechanisms: mechanisms.map(|mechanism| mechanism.text()).collect(),
-            bindings: bindings
-                .filter_map(|kind| kind.attr("type").map(str::to_owned))
-                .collect(),
+            bindings: bindings.filter_map(|kind| kind.attr("type").map(str::to_owned)).collect(),
         }
     }
 
@@ -73,13 +71,8 @@ pub(super) fn begin(
     let all = preferred();
     let mechanism = match &settings.mechanisms {
         // The caller insists: offered or not is for the server to say.
-        Some(wanted) => wanted
-            .iter()
-            .find(|mechanism| advertised.offers(**mechanism))
-            .or(wanted.first()),
-        None => all
-            .iter()
-            .find(|kind| advertised.offers(**kind) && suits(kind)),
+        Some(wanted) => wanted.iter().find(|mechanism| advertised.offers(**mechanism)).or(wanted.first()),
+        None => all.iter().find(|kind| advertised.offers(**kind) && suits(kind)),
     };
     let mechanism = *mechanism.ok_or("no mechanism suits")?;
     let (exchange, message) = start(mechanism, &settings.login, &advertised, shared, tls, nonce)?;
@@ -105,10 +98,7 @@ fn start(
         (Mechanism::Anonymous, _) => Ok((Exchange::Said, String::new())),
         (Mechanism::Scram(hash) | Mechanism::ScramPlus(hash), Login::Password { username, .. }) => {
             let plus = matches!(mechanism, Mechanism::ScramPlus(_));
-            let plus_seen = advertised
-                .mechanisms
-                .iter()
-                .any(|name| name.ends_with("-PLUS"));
+            let plus_seen = advertised.mechanisms.iter().any(|name| name.ends_with("-PLUS"));
             let able = !BindingType::available(tls).is_empty();
             let (binding, data) = match shared.filter(|_| plus) {
                 Some((kind, data)) => (Binding::Used(kind.name().to_owned()), data),
@@ -119,13 +109,8 @@ fn start(
                 }
                 None => (Binding::Unable, Vec::new()),
             };
-            let (exchange, message) =
-                ClientExchange::new(hash, username, None, nonce, &binding, &data);
-            let seen = sasl::downgrade_hash(
-                hash,
-                advertised.mechanisms.clone(),
-                advertised.bindings.clone(),
-            );
+            let (exchange, message) = ClientExchange::new(hash, username, None, nonce, &binding, &data);
+            let seen = sasl::downgrade_hash(hash, advertised.mechanisms.clone(), advertised.bindings.clone());
             Ok((Exchange::Scram(Box::new(exchange), seen), message))
         }
         _ => Err("the mechanism does not suit the login"),
@@ -140,8 +125,7 @@ impl Exchange {
         challenge: &Element,
     ) -> Result<(Exchange, Element), &'static str> {
         let data = sasl::decode(&challenge.text()).map_err(|_| "the challenge is malformed")?;
-        let (Exchange::Scram(exchange, seen), Login::Password { password, .. }) =
-            (self, &settings.login)
+        let (Exchange::Scram(exchange, seen), Login::Password { password, .. }) = (self, &settings.login)
         else {
             return Err("a challenge out of turn");
         };

@@ -172,12 +172,7 @@ const BIND_ID: &str = "bind";
 
 impl Client {
     /// A client on a new connection; its header is ready to be sent.
-    pub fn new(
-        now: Instant,
-        settings: ClientSettings,
-        seed: [u8; 32],
-        transport: TransportFacts,
-    ) -> Self {
+    pub fn new(now: Instant, settings: ClientSettings, seed: [u8; 32], transport: TransportFacts) -> Self {
         let tls = match transport {
             TransportFacts::Tcp { .. } => None,
             TransportFacts::DirectTls(facts) => Some(facts),
@@ -237,11 +232,7 @@ impl Client {
     pub fn timeout(&mut self, now: Instant) {
         if self.deadline.is_some_and(|due| now >= due) {
             let ended = matches!(self.state, State::Closing);
-            self.finish(if ended {
-                ClientClosed::Ended
-            } else {
-                ClientClosed::TimedOut
-            });
+            self.finish(if ended { ClientClosed::Ended } else { ClientClosed::TimedOut });
         }
     }
 
@@ -354,8 +345,7 @@ impl Client {
         if !features.is(names::STREAM, "features") {
             return self.protocol("no features");
         }
-        self.events
-            .push_back(ClientEvent::Features(features.clone()));
+        self.events.push_back(ClientEvent::Features(features.clone()));
         if matches!(self.settings.login, Login::None) && self.tls.is_some() {
             self.state = State::Open;
             return;

@@ -15,9 +15,7 @@ pub(crate) struct Tcp {
 
 impl Tcp {
     pub fn new(limits: Limits) -> Self {
-        Tcp {
-            scanner: Scanner::new(limits),
-        }
+        Tcp { scanner: Scanner::new(limits) }
     }
 
     pub fn pending_bytes(&self) -> usize {
@@ -111,12 +109,7 @@ mod tests {
     #[test]
     fn reads_what_it_writes() {
         let mut tcp = Tcp::new(limits::before());
-        let header = Header {
-            from: Some("a'&<b"),
-            to: None,
-            id: Some("1"),
-            lang: Some("en"),
-        };
+        let header = Header { from: Some("a'&<b"), to: None, id: Some("1"), lang: Some("en") };
         let mut out = Vec::new();
         write_open(&header, &mut out);
         write_element(

@@ -32,9 +32,6 @@ mod tests {
     fn a_trace_has_a_limit() {
         assert!(judge(&"é".repeat(255), "t", "one.test").is_ok());
         let long = "é".repeat(256);
-        assert_eq!(
-            judge(&long, "t", "one.test").unwrap_err(),
-            SaslCondition::MalformedRequest
-        );
+        assert_eq!(judge(&long, "t", "one.test").unwrap_err(), SaslCondition::MalformedRequest);
     }
 }

@@ -13,13 +13,8 @@ pub(crate) fn accounts(tls: Option<&TlsFacts>, domain: &str) -> Vec<BareJid> {
     if !certificate.trusted {
         return Vec::new();
     }
-    let named = certificate
-        .xmpp_addrs
-        .iter()
-        .filter_map(|name| BareJid::new(name).ok());
-    named
-        .filter(|jid| jid.domain() == domain && jid.local().is_some())
-        .collect()
+    let named = certificate.xmpp_addrs.iter().filter_map(|name| BareJid::new(name).ok());
+    named.filter(|jid| jid.domain() == domain && jid.local().is_some()).collect()
 }
 
 /// Chooses among the certificate's accounts (XEP-0178 §2, steps 10 and 11). Whether the account
@@ -47,13 +42,7 @@ mod tests {
 
     fn facts(names: &[&str], trusted: bool) -> TlsFacts {
         let xmpp_addrs = names.iter().map(|name| (*name).to_owned()).collect();
-        TlsFacts {
-            client: Some(ClientCertificate {
-                xmpp_addrs,
-                trusted,
-            }),
-            ..TlsFacts::default()
-        }
+        TlsFacts { client: Some(ClientCertificate { xmpp_addrs, trusted }), ..TlsFacts::default() }
     }
 
     fn chosen(names: &[&str], authzid: &str) -> Result<String, SaslCondition> {
@@ -64,10 +53,7 @@ mod tests {
     #[test]
     fn one_name_needs_no_authzid() {
         assert_eq!(chosen(&["a@one.test"], "").unwrap(), "a@one.test");
-        assert_eq!(
-            chosen(&["a@one.test", "b@two.test"], "").unwrap(),
-            "a@one.test"
-        );
+        assert_eq!(chosen(&["a@one.test", "b@two.test"], "").unwrap(), "a@one.test");
         assert_eq!(chosen(&["a@one.test"], "A@one.test").unwrap(), "a@one.test");
     }
 
@@ -76,10 +62,7 @@ mod tests {
         let both = ["a@one.test", "b@one.test"];
         assert_eq!(chosen(&both, ""), Err(SaslCondition::InvalidAuthzid));
         assert_eq!(chosen(&both, "b@one.test").unwrap(), "b@one.test");
-        assert_eq!(
-            chosen(&both, "c@one.test"),
-            Err(SaslCondition::InvalidAuthzid)
-        );
+        assert_eq!(chosen(&both, "c@one.test"), Err(SaslCondition::InvalidAuthzid));
         assert_eq!(chosen(&both, "@@"), Err(SaslCondition::InvalidAuthzid));
     }
 

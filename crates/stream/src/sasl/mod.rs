@@ -50,9 +50,7 @@ impl Mechanism {
         let all = [Mechanism::External, Mechanism::Plain, Mechanism::Anonymous];
         let scram = ScramHash::ALL.into_iter();
         let scram = scram.flat_map(|hash| [Mechanism::ScramPlus(hash), Mechanism::Scram(hash)]);
-        all.into_iter()
-            .chain(scram)
-            .find(|mechanism| mechanism.name() == name)
+        all.into_iter().chain(scram).find(|mechanism| mechanism.name() == name)
     }
 }
 
@@ -116,9 +114,7 @@ impl SaslCondition {
             MechanismTooWeak,
             TemporaryAuthFailure,
         ];
-        all.into_iter()
-            .find(|condition| condition.name() == name)
-            .unwrap_or(NotAuthorized)
+        all.into_iter().find(|condition| condition.name() == name).unwrap_or(NotAuthorized)
     }
 
     /// The `<failure/>` that tells the client.
@@ -184,8 +180,7 @@ impl BindingType {
     /// The types this channel can be bound with, strongest first.
     pub fn available(tls: Option<&TlsFacts>) -> Vec<BindingType> {
         let all = [BindingType::Exporter, BindingType::EndPoint].into_iter();
-        all.filter(|kind| tls.is_some_and(|tls| kind.data(tls).is_some()))
-            .collect()
+        all.filter(|kind| tls.is_some_and(|tls| kind.data(tls).is_some())).collect()
     }
 }
 
@@ -201,16 +196,18 @@ impl Offer {
     pub fn features(&self) -> Vec<Element> {
         let mut features = Vec::new();
         if !self.bindings.is_empty() {
-            let kinds = self.bindings.iter().map(|kind| {
-                Element::new(names::SASL_CB, "channel-binding").with_attr("type", kind.name())
-            });
+            let kinds = self
+                .bindings
+                .iter()
+                .map(|kind| Element::new(names::SASL_CB, "channel-binding").with_attr("type", kind.name()));
             let bindings = Element::new(names::SASL_CB, "sasl-channel-binding");
             features.push(bindings.with_children(kinds));
         }
         if !self.mechanisms.is_empty() {
-            let each = self.mechanisms.iter().map(|mechanism| {
-                Element::new(names::SASL, "mechanism").with_text(mechanism.name())
-            });
+            let each = self
+                .mechanisms
+                .iter()
+                .map(|mechanism| Element::new(names::SASL, "mechanism").with_text(mechanism.name()));
             features.push(Element::new(names::SASL, "mechanisms").with_children(each));
         }
         features
@@ -218,17 +215,12 @@ impl Offer {
 
     /// Whether some mechanism with channel binding is on offer.
     pub fn has_plus(&self) -> bool {
-        self.mechanisms
-            .iter()
-            .any(|mechanism| matches!(mechanism, Mechanism::ScramPlus(_)))
+        self.mechanisms.iter().any(|mechanism| matches!(mechanism, Mechanism::ScramPlus(_)))
     }
 
     /// The `h` attribute of XEP-0474 for this offer.
     pub fn downgrade_hash(&self, hash: ScramHash) -> String {
-        let mechanisms = self
-            .mechanisms
-            .iter()
-            .map(|mechanism| mechanism.name().to_owned());
+        let mechanisms = self.mechanisms.iter().map(|mechanism| mechanism.name().to_owned());
         let bindings = self.bindings.iter().map(|kind| kind.name().to_owned());
         downgrade_hash(hash, mechanisms.collect(), bindings.collect())
     }
@@ -257,19 +249,13 @@ pub(crate) fn decode(text: &str) -> Result<String, SaslCondition> {
     if text == "=" {
         return Ok(String::new());
     }
-    let bytes = STANDARD
-        .decode(text)
-        .map_err(|_| SaslCondition::IncorrectEncoding)?;
+    let bytes = STANDARD.decode(text).map_err(|_| SaslCondition::IncorrectEncoding)?;
     String::from_utf8(bytes).map_err(|_| SaslCondition::MalformedRequest)
 }
 
 /// Encodes what goes into those elements.
 pub(crate) fn encode(text: &str) -> String {
-    if text.is_empty() {
-        "=".to_owned()
-    } else {
-        STANDARD.encode(text)
-    }
+    if text.is_empty() { "=".to_owned() } else { STANDARD.encode(text) }
 }
 
 #[cfg(test)]
@@ -280,27 +266,15 @@ mod tests {
     fn hashes_the_offer_as_in_the_example() {
         // XEP-0474 §5.3
         let offer = Offer {
-            mechanisms: vec![
-                Mechanism::Scram(ScramHash::Sha1),
-                Mechanism::ScramPlus(ScramHash::Sha1),
-            ],
+            mechanisms: vec![Mechanism::Scram(ScramHash::Sha1), Mechanism::ScramPlus(ScramHash::Sha1)],
             bindings: vec![BindingType::EndPoint, BindingType::Exporter],
         };
-        assert_eq!(
-            offer.downgrade_hash(ScramHash::Sha1),
-            "G6k/rBLDqgOhRRaCuuatSDFkJ08="
-        );
+        assert_eq!(offer.downgrade_hash(ScramHash::Sha1), "G6k/rBLDqgOhRRaCuuatSDFkJ08=");
     }
 
     #[test]
     fn every_mechanism_is_found_by_its_name() {
-        for name in [
-            "EXTERNAL",
-            "PLAIN",
-            "ANONYMOUS",
-            "SCRAM-SHA-1",
-            "SCRAM-SHA-512-PLUS",
-        ] {
+        for name in ["EXTERNAL", "PLAIN", "ANONYMOUS", "SCRAM-SHA-1", "SCRAM-SHA-512-PLUS"] {
             assert_eq!(Mechanism::named(name).unwrap().name(), name);
         }
         assert_eq!(Mechanism::named("CRAM-MD5"), None);
@@ -313,11 +287,7 @@ mod tests {
         assert_eq!(decode("").unwrap(), "");
         assert_eq!(decode("bixhPQ==").unwrap(), "n,a=");
         for wrong in ["bixhPQ", "bixh PQ==", "====", "bixhPR==", "!"] {
-            assert_eq!(
-                decode(wrong),
-                Err(SaslCondition::IncorrectEncoding),
-                "{wrong}"
-            );
+            assert_eq!(decode(wrong), Err(SaslCondition::IncorrectEncoding), "{wrong}");
         }
         assert_eq!(decode("/w=="), Err(SaslCondition::MalformedRequest));
     }
@@ -325,9 +295,6 @@ mod tests {
     #[test]
     fn an_unknown_condition_is_not_authorized() {
         assert_eq!(SaslCondition::named("aborted"), SaslCondition::Aborted);
-        assert_eq!(
-            SaslCondition::named("payment-required"),
-            SaslCondition::NotAuthorized
-        );
+        assert_eq!(SaslCondition::named("payment-required"), SaslCondition::NotAuthorized);
     }
 }

@@ -53,11 +53,7 @@ mod tests {
     #[test]
     fn refuses_other_shapes() {
         for message in ["", "a", "a\0b", "a\0\0c", "a\0b\0", "\0\0", "a\0b\0c\0d"] {
-            assert_eq!(
-                Plain::parse(message),
-                Err(SaslCondition::MalformedRequest),
-                "{message:?}"
-            );
+            assert_eq!(Plain::parse(message), Err(SaslCondition::MalformedRequest), "{message:?}");
         }
     }
 }

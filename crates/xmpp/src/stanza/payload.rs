@@ -27,7 +27,11 @@ pub(super) struct Child {
 
 impl Payload {
     pub(super) fn new(text: &str, children: SmallVec<[Child; 4]>) -> Self {
-        if text.is_empty() { Payload(None) } else { Payload(Some(Arc::new(Inside { text: text.into(), children }))) }
+        if text.is_empty() {
+            Payload(None)
+        } else {
+            Payload(Some(Arc::new(Inside { text: text.into(), children })))
+        }
     }
 
     /// The text itself.

@@ -9,8 +9,7 @@ pub fn is_legal_text(bytes: &[u8]) -> bool {
 
 /// U+FFFE and U+FFFF, the only legal code points in UTF-8 that XML refuses besides controls.
 fn has_noncharacters(bytes: &[u8]) -> bool {
-    memchr::memchr_iter(0xEF, bytes)
-        .any(|at| matches!(bytes.get(at + 1..at + 3), Some([0xBF, 0xBE | 0xBF])))
+    memchr::memchr_iter(0xEF, bytes).any(|at| matches!(bytes.get(at + 1..at + 3), Some([0xBF, 0xBE | 0xBF])))
 }
 
 /// Whether a character reference may name this code point.
@@ -22,9 +21,7 @@ pub fn is_legal(code: u32) -> bool {
 pub fn is_ncname(bytes: &[u8]) -> bool {
     if bytes.is_ascii() {
         return bytes.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
-            && bytes
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
+            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
     }
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let mut characters = text.chars();

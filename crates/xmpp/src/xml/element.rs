@@ -164,9 +164,10 @@ impl Element {
     /// Sets an attribute that may have a namespace.
     pub fn set_attr_ns(&mut self, namespace: Option<&str>, name: &str, value: impl Into<String>) {
         let value = value.into();
-        let known = self.attributes.iter_mut().find(|attribute| {
-            attribute.namespace.as_deref() == namespace && attribute.name == name
-        });
+        let known = self
+            .attributes
+            .iter_mut()
+            .find(|attribute| attribute.namespace.as_deref() == namespace && attribute.name == name);
         match known {
             Some(attribute) => attribute.value = value,
             None => self.attributes.push(Attribute {

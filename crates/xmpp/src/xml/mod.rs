@@ -9,8 +9,8 @@ mod tag;
 mod top;
 
 pub use element::Element;
-pub use scanner::{Item, Scanner, StreamHeader};
 pub(crate) use read::value;
+pub use scanner::{Item, Scanner, StreamHeader};
 pub(crate) use top::Space;
 pub use top::Top;
 

@@ -10,7 +10,9 @@ use crate::ns;
 pub(crate) fn attributes(data: &[u8], attributes: &[Attribute]) -> Vec<(String, String)> {
     attributes
         .iter()
-        .map(|attribute| (text(data, attribute.name.whole).to_owned(), value(slice(data, attribute.value)).into_owned()))
+        .map(|attribute| {
+            (text(data, attribute.name.whole).to_owned(), value(slice(data, attribute.value)).into_owned())
+        })
         .collect()
 }
 

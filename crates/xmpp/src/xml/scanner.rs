@@ -13,6 +13,7 @@ use crate::ns;
 
 /// What the scanner finds.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // it lives on the stack, for one turn of a loop
 pub enum Item<'a> {
     /// The stream begins.
     Open(StreamHeader),
@@ -138,10 +139,7 @@ impl Scanner {
     ///
     /// # Errors
     /// The stream is over then.
-    pub fn next<'s, 'i: 's>(
-        &'s mut self,
-        input: &mut &'i [u8],
-    ) -> Result<Option<Item<'s>>, ScanError> {
+    pub fn next<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8]) -> Result<Option<Item<'s>>, ScanError> {
         self.buffer.drain(..self.given);
         self.given = 0;
         if self.buffer.is_empty() && !self.skip_space(input)? {
@@ -166,9 +164,7 @@ impl Scanner {
             Phase::Closed => return Err(ScanError::NotWellFormed("something follows the stream")),
             Phase::Between if data[0] == b'<' && data.get(1) == Some(&b'/') => closing(data)?,
             Phase::Between if data == b"<" => Found::Nothing,
-            Phase::Between | Phase::Fragment => {
-                self.progress.read(data, &self.limits, &self.outer)?
-            }
+            Phase::Between | Phase::Fragment => self.progress.read(data, &self.limits, &self.outer)?,
         };
         match step {
             Found::Nothing => {
@@ -240,11 +236,7 @@ fn closing(data: &[u8]) -> Result<Found, ScanError> {
 }
 
 /// The XML declaration, if there is one, and the stream's start tag.
-fn prolog(
-    data: &[u8],
-    limits: &Limits,
-    outer: &mut Vec<(String, String)>,
-) -> Result<Found, ScanError> {
+fn prolog(data: &[u8], limits: &Limits, outer: &mut Vec<(String, String)>) -> Result<Found, ScanError> {
     let found = read_prolog(data, limits, outer);
     match found {
         Ok(Found::Nothing) if data.len() > HEADER_BYTES_MAX => Err(ScanError::Limit(LimitName::TagBytes)),
@@ -252,11 +244,7 @@ fn prolog(
     }
 }
 
-fn read_prolog(
-    data: &[u8],
-    limits: &Limits,
-    outer: &mut Vec<(String, String)>,
-) -> Result<Found, ScanError> {
+fn read_prolog(data: &[u8], limits: &Limits, outer: &mut Vec<(String, String)>) -> Result<Found, ScanError> {
     let mut at = 0;
     if begins(data, b"<?xml") {
         let Some(length) = declaration(data)? else { return Ok(Found::Nothing) };
@@ -284,8 +272,7 @@ fn read_prolog(
 
 fn begins(data: &[u8], with: &[u8]) -> bool {
     let length = data.len().min(with.len());
-    length > 1 && data[..length] == with[..length]
-        && data.get(with.len()).is_none_or(|byte| is_space(*byte))
+    length > 1 && data[..length] == with[..length] && data.get(with.len()).is_none_or(|byte| is_space(*byte))
 }
 
 /// `<?xml version='1.0' encoding='UTF-8'?>` (RFC 6120 §11.5).
@@ -328,11 +315,7 @@ fn declaration(data: &[u8]) -> Result<Option<usize>, ScanError> {
     Ok(Some(end + 1))
 }
 
-fn header(
-    data: &[u8],
-    tag: &StartTag,
-    outer: &mut Vec<(String, String)>,
-) -> Result<StreamHeader, ScanError> {
+fn header(data: &[u8], tag: &StartTag, outer: &mut Vec<(String, String)>) -> Result<StreamHeader, ScanError> {
     if tag.is_empty {
         return Err(ScanError::NotWellFormed("an empty stream"));
     }
@@ -359,9 +342,8 @@ fn header(
         return Err(ScanError::Prefix);
     }
     let attributes = read::attributes(data, &tag.attributes);
-    let value = |name: &str| {
-        attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
-    };
+    let value =
+        |name: &str| attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
     Ok(StreamHeader {
         content_ns: uri_of(b"").unwrap_or_default(),
         to: value("to"),
@@ -418,12 +400,7 @@ impl Progress {
     }
 
     /// Goes on until the element is whole or the bytes are used up.
-    fn read(
-        &mut self,
-        data: &[u8],
-        limits: &Limits,
-        outer: &[(String, String)],
-    ) -> Result<Found, ScanError> {
+    fn read(&mut self, data: &[u8], limits: &Limits, outer: &[(String, String)]) -> Result<Found, ScanError> {
         loop {
             if self.in_cdata {
                 if !self.cdata(data) {
@@ -696,7 +673,8 @@ impl Progress {
         outer: &[(String, String)],
     ) -> Result<(), ScanError> {
         let mut seen: SmallVec<[(Space, Span); 4]> = SmallVec::new();
-        let prefixed = tag.attributes.iter().filter(|attribute| attribute.name.prefix.0 < attribute.name.prefix.1);
+        let prefixed =
+            tag.attributes.iter().filter(|attribute| attribute.name.prefix.0 < attribute.name.prefix.1);
         for attribute in prefixed {
             let space = self.resolve(data, attribute.name, outer, false)?;
             let same = |other: &(Space, Span)| {

@@ -77,8 +77,7 @@ pub fn start(data: &[u8], span: Span, limits: &Limits) -> Result<StartTag, ScanE
     }
     let mut at = span.0 as usize + 1;
     let name = name(data, &mut at, end)?;
-    let mut tag =
-        StartTag { name, attributes: SmallVec::new(), declarations: SmallVec::new(), is_empty };
+    let mut tag = StartTag { name, attributes: SmallVec::new(), declarations: SmallVec::new(), is_empty };
     loop {
         let before = at;
         skip_space(data, &mut at, end);

@@ -59,10 +59,7 @@ async fn lock(client: &Client) -> Result<bool, StoreError> {
 pub(super) async fn again(config: &Config) -> Result<Connected, StoreError> {
     within(async {
         let client = client(config).await?;
-        client
-            .query_one("SELECT pg_advisory_lock($1)", &[&LOCK])
-            .await
-            .map_err(|error| classify(&error))?;
+        client.query_one("SELECT pg_advisory_lock($1)", &[&LOCK]).await.map_err(|error| classify(&error))?;
         let marker = marker(&client).await?;
         Ok(Connected { client, marker })
     })
@@ -97,9 +94,7 @@ async fn migrate(client: &mut Client) -> Result<(), StoreError> {
 }
 
 async fn marker(client: &Client) -> Result<u64, StoreError> {
-    let row = client
-        .query_one("SELECT lsn FROM log WHERE id = 1", &[])
-        .await
-        .map_err(|error| classify(&error))?;
+    let row =
+        client.query_one("SELECT lsn FROM log WHERE id = 1", &[]).await.map_err(|error| classify(&error))?;
     crate::db::value::number(row.get(0))
 }

@@ -23,7 +23,11 @@ impl ToSql for Value<'_> {
         true
     }
 
-    fn to_sql_checked(&self, type_: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    fn to_sql_checked(
+        &self,
+        type_: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         let fits = match self {
             Value::Null => true,
             Value::Integer(_) => *type_ == Type::INT8,
@@ -44,7 +48,9 @@ pub(super) fn row(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
     let value = |column: usize| match *row.columns()[column].type_() {
         Type::INT8 => Ok(row.get::<_, Option<i64>>(column).into()),
         Type::TEXT => Ok(row.get::<_, Option<String>>(column).into()),
-        Type::BYTEA => Ok(row.get::<_, Option<Vec<u8>>>(column).map_or(Value::Null, |bytes| Value::Blob(bytes.into()))),
+        Type::BYTEA => {
+            Ok(row.get::<_, Option<Vec<u8>>>(column).map_or(Value::Null, |bytes| Value::Blob(bytes.into())))
+        }
         ref other => Err(StoreError::Corrupt(format!("a column of type {other}"))),
     };
     (0..row.len()).map(value).collect::<Result<_, _>>().map(Row)

@@ -94,7 +94,8 @@ impl Writer {
         // A request is sent when it is first polled.
         let mut begin = Box::pin(self.client.batch_execute("BEGIN"));
         let begun = begin.as_mut().now_or_never();
-        let mut under_way: Vec<Pin<Box<dyn Future<Output = _> + Send>>> = Vec::with_capacity(statements.len());
+        let mut under_way: Vec<Pin<Box<dyn Future<Output = _> + Send>>> =
+            Vec::with_capacity(statements.len());
         for (sql, values) in statements {
             let Some(statement) = self.prepared.get(sql) else { continue };
             let parameters = parameters(values);
@@ -126,7 +127,11 @@ impl Writer {
         for _ in 0..ATTEMPTS {
             match self.connect_again().await {
                 Ok(marker) if marker == last => return Ok(()),
-                Ok(_) => return Err(StoreError::Unavailable("it lost the connection before the commit".to_owned())),
+                Ok(_) => {
+                    return Err(StoreError::Unavailable(
+                        "it lost the connection before the commit".to_owned(),
+                    ));
+                }
                 Err(error) => trouble = error,
             }
             sleep(PAUSE).await;

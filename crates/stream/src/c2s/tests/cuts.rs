@@ -38,9 +38,7 @@ fn every_cut_gives_the_same() {
 #[test]
 fn spoilt_bytes_break_nothing() {
     let life = life();
-    let spoilers = [
-        0, b'<', b'>', b'\'', b'&', b'/', b' ', b':', b'=', 0xff, 0xc3, b'a',
-    ];
+    let spoilers = [0, b'<', b'>', b'\'', b'&', b'/', b' ', b':', b'=', 0xff, 0xc3, b'a'];
     for at in 0..life.len() {
         for spoiler in spoilers {
             let mut bytes = life.clone().into_bytes();

@@ -10,20 +10,11 @@ fn opening_fails(text: &str, condition: StreamCondition) {
     let mut host = Host::secure();
     let answer = host.say(text);
     assert_eq!(host.failure(), Some(condition), "{text} → {answer}");
-    assert!(
-        answer.starts_with("<?xml version='1.0'?><stream:stream from='"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("<?xml version='1.0'?><stream:stream from='"), "{answer}");
     assert_eq!(answer.matches("<stream:stream").count(), 1, "{answer}");
-    let error = format!(
-        "<stream:error><{} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>",
-        condition.name()
-    );
+    let error = format!("<stream:error><{} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>", condition.name());
     assert!(answer.contains(&error), "{answer}");
-    assert!(
-        answer.ends_with("</stream:error></stream:stream>"),
-        "{answer}"
-    );
+    assert!(answer.ends_with("</stream:error></stream:stream>"), "{answer}");
     assert!(!host.machine.wants_input());
     assert_eq!(host.machine.poll_timeout(), None);
     assert_eq!(host.say("<presence/>"), "");
@@ -34,10 +25,7 @@ fn bound_fails(text: &str, condition: StreamCondition) {
     let answer = host.say(text);
     assert_eq!(host.failure(), Some(condition), "{text} → {answer}");
     assert!(answer.starts_with("<stream:error>"), "{answer}");
-    assert!(
-        answer.ends_with("</stream:error></stream:stream>"),
-        "{answer}"
-    );
+    assert!(answer.ends_with("</stream:error></stream:stream>"), "{answer}");
 }
 
 fn open_with(attributes: &str) -> String {
@@ -51,32 +39,13 @@ fn headers_that_are_refused() {
     opening_fails(&open_with(client), ImproperAddressing);
     opening_fails(&open_with(&format!("{client} to=''")), ImproperAddressing);
     opening_fails(&open_with(&format!("{client} to='@'")), ImproperAddressing);
-    opening_fails(
-        &open_with(&format!("{client} to='three.test'")),
-        HostUnknown,
-    );
-    opening_fails(
-        &open_with(&format!("{client} to='user@one.test'")),
-        HostUnknown,
-    );
-    opening_fails(
-        &open_with(&format!("{client} to='one.test' from='@'")),
-        InvalidFrom,
-    );
-    opening_fails(
-        &open_with("xmlns='jabber:client' to='one.test'"),
-        UnsupportedVersion,
-    );
-    opening_fails(
-        &open_with("xmlns='jabber:client' to='one.test' version='11.0'"),
-        UnsupportedVersion,
-    );
-    opening_fails(
-        &open_with("xmlns='jabber:server' to='one.test' version='1.0'"),
-        InvalidNamespace,
-    );
-    let elsewhere =
-        "<stream:stream xmlns:stream='urn:x' xmlns='jabber:client' to='one.test' version='1.0'>";
+    opening_fails(&open_with(&format!("{client} to='three.test'")), HostUnknown);
+    opening_fails(&open_with(&format!("{client} to='user@one.test'")), HostUnknown);
+    opening_fails(&open_with(&format!("{client} to='one.test' from='@'")), InvalidFrom);
+    opening_fails(&open_with("xmlns='jabber:client' to='one.test'"), UnsupportedVersion);
+    opening_fails(&open_with("xmlns='jabber:client' to='one.test' version='11.0'"), UnsupportedVersion);
+    opening_fails(&open_with("xmlns='jabber:server' to='one.test' version='1.0'"), InvalidNamespace);
+    let elsewhere = "<stream:stream xmlns:stream='urn:x' xmlns='jabber:client' to='one.test' version='1.0'>";
     opening_fails(elsewhere, InvalidNamespace);
     let prefix = "<foo:stream xmlns:foo='http://etherx.jabber.org/streams' \
                   xmlns='jabber:client' to='one.test' version='1.0'>";
@@ -87,10 +56,7 @@ fn headers_that_are_refused() {
 fn xml_that_is_refused() {
     use StreamCondition::*;
     let open = header("one.test");
-    opening_fails(
-        "<?xml version='1.0' encoding='iso-8859-1'?>",
-        UnsupportedEncoding,
-    );
+    opening_fails("<?xml version='1.0' encoding='iso-8859-1'?>", UnsupportedEncoding);
     opening_fails("<!DOCTYPE stream>", RestrictedXml);
     opening_fails(&format!("{open}<!-- hello -->"), RestrictedXml);
     opening_fails(&format!("{open}<?php ?>"), RestrictedXml);
@@ -109,10 +75,7 @@ fn stanzas_before_login_are_not_authorized() {
         "<iq type='get' id='1'><query xmlns='jabber:iq:roster'/></iq>",
         "<iq/>",
     ] {
-        opening_fails(
-            &(header("one.test") + stanza),
-            StreamCondition::NotAuthorized,
-        );
+        opening_fails(&(header("one.test") + stanza), StreamCondition::NotAuthorized);
     }
     let mut host = Host::secure();
     host.log_in();
@@ -126,10 +89,7 @@ fn unknown_elements() {
     opening_fails(&(header("one.test") + "<pubsub/>"), condition);
     bound_fails("<pubsub/>", condition);
     bound_fails("<enable xmlns='urn:xmpp:sm:3'/>", condition);
-    bound_fails(
-        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>",
-        condition,
-    );
+    bound_fails("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>", condition);
 }
 
 #[test]
@@ -147,19 +107,12 @@ fn the_domain_and_the_sender_are_fixed() {
     host.say(&header("one.test"));
     host.say(&plain("user", PASSWORD));
     let answer = host.say(&header("two.test"));
-    assert_eq!(
-        host.failure(),
-        Some(StreamCondition::NotAuthorized),
-        "{answer}"
-    );
+    assert_eq!(host.failure(), Some(StreamCondition::NotAuthorized), "{answer}");
     assert!(answer.contains("from='one.test'"), "{answer}");
 
     let from = |jid: &str| header("one.test").replace("xmlns='", &format!("from='{jid}' xmlns='"));
     let mut host = Host::secure();
-    assert!(
-        host.say(&from("user@one.test"))
-            .contains(" to='user@one.test'")
-    );
+    assert!(host.say(&from("user@one.test")).contains(" to='user@one.test'"));
     assert!(host.say(&plain("user", PASSWORD)).starts_with("<success"));
     host.say(&from("admin@one.test"));
     assert_eq!(host.failure(), Some(StreamCondition::InvalidFrom));
@@ -177,22 +130,14 @@ fn starttls_is_guarded() {
     for behind in [" ", "<presence/>", "<?xml version='1.0'?>"] {
         let mut host = clear();
         let answer = host.say(&format!("{}{starttls}{behind}", header("one.test")));
-        assert_eq!(
-            host.failure(),
-            Some(StreamCondition::PolicyViolation),
-            "{answer}"
-        );
+        assert_eq!(host.failure(), Some(StreamCondition::PolicyViolation), "{answer}");
         assert!(!answer.contains("proceed"), "{answer}");
         // However it is cut.
         let mut host = clear();
         host.say(&header("one.test"));
         host.say(&starttls[..8]);
         let answer = host.say(&format!("{}{behind}", &starttls[8..]));
-        assert_eq!(
-            host.failure(),
-            Some(StreamCondition::PolicyViolation),
-            "{answer}"
-        );
+        assert_eq!(host.failure(), Some(StreamCondition::PolicyViolation), "{answer}");
     }
     // Bytes in the clear during the handshake: the end, without a word.
     let mut host = clear();
@@ -200,10 +145,7 @@ fn starttls_is_guarded() {
     host.machine.receive(host.now, starttls.as_bytes());
     assert!(!host.machine.wants_input());
     let proceed = host.machine.poll_send().unwrap();
-    assert_eq!(
-        proceed,
-        b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
-    );
+    assert_eq!(proceed, b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
     host.machine.receive(host.now, b"<presence/>");
     assert_eq!(host.machine.poll_send(), None);
     // Not twice.
@@ -213,10 +155,7 @@ fn starttls_is_guarded() {
     assert!(host.machine.is_encrypted());
     host.say(&header("one.test"));
     let answer = host.say(starttls);
-    assert_eq!(
-        answer,
-        "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:stream>"
-    );
+    assert_eq!(answer, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:stream>");
     assert!(host.closed.is_some());
     // The parser is new: half an element from before means nothing.
     let mut host = clear();
@@ -229,10 +168,7 @@ fn starttls_is_guarded() {
 fn limits_before_login() {
     let condition = StreamCondition::PolicyViolation;
     let open = header("one.test");
-    opening_fails(
-        &format!("{open}<a>{}</a>", "x".repeat(17 * 1024)),
-        condition,
-    );
+    opening_fails(&format!("{open}<a>{}</a>", "x".repeat(17 * 1024)), condition);
     opening_fails(&format!("{open}{}", "<a>".repeat(17)), condition);
     opening_fails(&format!("{open}{}", " ".repeat(65 * 1024)), condition);
     let mut host = Host::secure();
@@ -269,26 +205,17 @@ fn deadlines() {
     let mut host = Host::secure();
     host.say(&header("one.test"));
     assert_eq!(host.wait(seconds(29)), "");
-    assert!(
-        host.wait(seconds(1))
-            .starts_with("<stream:error><connection-timeout")
-    );
+    assert!(host.wait(seconds(1)).starts_with("<stream:error><connection-timeout"));
 
     let mut host = Host::secure();
     host.log_in();
     assert_eq!(host.wait(seconds(59)), "");
-    assert!(
-        host.wait(seconds(1))
-            .starts_with("<stream:error><connection-timeout")
-    );
+    assert!(host.wait(seconds(1)).starts_with("<stream:error><connection-timeout"));
 
     // The handshake cannot be interrupted with words.
     let mut host = Host::new(settings(), TransportFacts::Tcp { starttls: true });
     host.say(&header("one.test"));
-    host.machine.receive(
-        host.now,
-        b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
-    );
+    host.machine.receive(host.now, b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
     host.machine.poll_send();
     host.machine.poll_event();
     assert_eq!(host.wait(seconds(15)), "");
@@ -321,8 +248,5 @@ fn the_server_closes_with_any_error() {
     }
     let mut host = Host::secure();
     let answer = host.answer(Answer::Shutdown);
-    assert!(
-        answer.contains("<stream:stream") && answer.contains("<system-shutdown"),
-        "{answer}"
-    );
+    assert!(answer.contains("<stream:stream") && answer.contains("<system-shutdown"), "{answer}");
 }

@@ -6,10 +6,7 @@ use crate::sasl::Mechanism;
 use crate::tls::ClientCertificate;
 
 fn password(username: &str, password: &str) -> ClientSettings {
-    let login = Login::Password {
-        username: username.into(),
-        password: password.into(),
-    };
+    let login = Login::Password { username: username.into(), password: password.into() };
     ClientSettings::new("one.test", login)
 }
 
@@ -29,11 +26,7 @@ fn every_mechanism_takes_the_right_password() {
     for mechanism in password_mechanisms() {
         let mut pair = with(mechanism, password("user", PASSWORD));
         pair.run();
-        assert_eq!(
-            pair.bound(),
-            Some("user@one.test/made-here"),
-            "{mechanism:?}"
-        );
+        assert_eq!(pair.bound(), Some("user@one.test/made-here"), "{mechanism:?}");
         let identity = pair.host.machine.identity().unwrap();
         assert_eq!(identity.mechanism(), mechanism);
         assert_eq!(identity.account().as_str(), "user@one.test");
@@ -53,9 +46,7 @@ fn a_wrong_password_and_an_unknown_user_look_the_same() {
                 // Same length, same elements: only nonce and salt differ.
                 let at = pair.heard.find("</stream:features>").unwrap();
                 let said = &pair.heard[at..];
-                let end = said
-                    .find("<challenge")
-                    .map(|at| (at, said.find("</challenge>")));
+                let end = said.find("<challenge").map(|at| (at, said.find("</challenge>")));
                 match end {
                     Some((start, Some(end))) => {
                         format!("{}{}{}", &said[..start], end - start, &said[end..])
@@ -73,24 +64,11 @@ fn the_salt_of_an_unknown_user_is_steady() {
     let challenge = || {
         let mut host = Host::secure();
         host.say(&header("one.test"));
-        let answer = host.say(&auth(
-            "SCRAM-SHA-256",
-            &crate::sasl::encode("n,,n=ghost,r=abc"),
-        ));
+        let answer = host.say(&auth("SCRAM-SHA-256", &crate::sasl::encode("n,,n=ghost,r=abc")));
         let start = answer.find("<challenge").unwrap();
-        let text = answer[start..]
-            .split_once('>')
-            .unwrap()
-            .1
-            .split_once('<')
-            .unwrap()
-            .0
-            .to_owned();
+        let text = answer[start..].split_once('>').unwrap().1.split_once('<').unwrap().0.to_owned();
         let text = crate::sasl::decode(&text).unwrap();
-        text.split(',')
-            .find(|part| part.starts_with("s="))
-            .unwrap()
-            .to_owned()
+        text.split(',').find(|part| part.starts_with("s=")).unwrap().to_owned()
     };
     assert_eq!(challenge(), challenge());
 }
@@ -109,10 +87,7 @@ fn another_channel_is_noticed() {
 
         // tls-server-end-point, where it is all the client has.
         for (end_point, right) in [(vec![7; 32], true), (vec![6; 32], false)] {
-            let tls = TlsFacts {
-                end_point: Some(end_point),
-                ..TlsFacts::default()
-            };
+            let tls = TlsFacts { end_point: Some(end_point), ..TlsFacts::default() };
             let transport = TransportFacts::DirectTls(tls);
             let mut pair = Pair::new(Host::secure(), client.clone(), transport);
             pair.run();
@@ -148,9 +123,9 @@ fn a_changed_list_is_noticed_by_the_client() {
         sent.replace("<mechanism>SCRAM-SHA-512-PLUS</mechanism>", "")
             .replace("<mechanism>SCRAM-SHA-256-PLUS</mechanism>", "")
     });
-    let closed = pair.events.iter().any(|event| {
-        matches!(event, ClientEvent::Closed(ClientClosed::Protocol(why)) if why.contains("changed"))
-    });
+    let closed = pair.events.iter().any(
+        |event| matches!(event, ClientEvent::Closed(ClientClosed::Protocol(why)) if why.contains("changed")),
+    );
     assert!(closed, "{:?}", pair.events);
 }
 
@@ -163,29 +138,18 @@ fn starttls_then_the_strongest_mechanism() {
     pair.run();
     assert_eq!(pair.bound(), Some("user@one.test/phone"));
     let identity = pair.host.machine.identity().unwrap();
-    assert_eq!(
-        identity.mechanism(),
-        Mechanism::ScramPlus(ScramHash::Sha512)
-    );
+    assert_eq!(identity.mechanism(), Mechanism::ScramPlus(ScramHash::Sha512));
     let features = pair.features();
     assert_eq!(features.len(), 3);
     let tls = "urn:ietf:params:xml:ns:xmpp-tls";
     let starttls = features[0].child(tls, "starttls").unwrap();
     assert!(starttls.child(tls, "required").is_some());
-    assert!(
-        features[0]
-            .child("urn:ietf:params:xml:ns:xmpp-sasl", "mechanisms")
-            .is_none()
-    );
+    assert!(features[0].child("urn:ietf:params:xml:ns:xmpp-sasl", "mechanisms").is_none());
     assert!(features[1].child(tls, "starttls").is_none());
-    let limits = features[2]
-        .child("urn:xmpp:stream-limits:0", "limits")
-        .unwrap();
+    let limits = features[2].child("urn:xmpp:stream-limits:0", "limits").unwrap();
     let numbers: Vec<_> = limits.children().map(|child| child.text()).collect();
     assert_eq!(numbers, ["262144", "300"]);
-    let session = features[2]
-        .child("urn:ietf:params:xml:ns:xmpp-session", "session")
-        .unwrap();
+    let session = features[2].child("urn:ietf:params:xml:ns:xmpp-session", "session").unwrap();
     assert_eq!(session.children().next().unwrap().name(), "optional");
     // Three streams, three ids.
     let ids: std::collections::BTreeSet<_> = pair
@@ -199,10 +163,7 @@ fn starttls_then_the_strongest_mechanism() {
 
 #[test]
 fn the_host_can_refuse_for_its_own_reasons() {
-    for condition in [
-        SaslCondition::AccountDisabled,
-        SaslCondition::TemporaryAuthFailure,
-    ] {
+    for condition in [SaslCondition::AccountDisabled, SaslCondition::TemporaryAuthFailure] {
         for mechanism in password_mechanisms() {
             let mut pair = with(mechanism, password("user", PASSWORD));
             pair.host.refusal = Some(condition);
@@ -214,17 +175,9 @@ fn the_host_can_refuse_for_its_own_reasons() {
 
 fn certificate(names: &[&str], trusted: bool, authzid: Option<&str>) -> Pair {
     let xmpp_addrs = names.iter().map(|name| (*name).to_owned()).collect();
-    let tls = TlsFacts {
-        client: Some(ClientCertificate {
-            xmpp_addrs,
-            trusted,
-        }),
-        ..facts()
-    };
+    let tls = TlsFacts { client: Some(ClientCertificate { xmpp_addrs, trusted }), ..facts() };
     let host = Host::new(settings(), TransportFacts::DirectTls(tls));
-    let login = Login::Certificate {
-        authzid: authzid.map(str::to_owned),
-    };
+    let login = Login::Certificate { authzid: authzid.map(str::to_owned) };
     let mut client = ClientSettings::new("one.test", login);
     client.mechanisms = Some(vec![Mechanism::External]);
     let mut pair = Pair::new(host, client, TransportFacts::DirectTls(facts()));
@@ -234,18 +187,12 @@ fn certificate(names: &[&str], trusted: bool, authzid: Option<&str>) -> Pair {
 
 #[test]
 fn a_certificate_logs_in() {
-    assert_eq!(
-        certificate(&["user@one.test"], true, None).bound(),
-        Some("user@one.test/made-here")
-    );
+    assert_eq!(certificate(&["user@one.test"], true, None).bound(), Some("user@one.test/made-here"));
     let both = ["user@one.test", "other@one.test"];
     let chosen = certificate(&both, true, Some("user@one.test"));
     assert_eq!(chosen.bound(), Some("user@one.test/made-here"));
     let condition = |pair: Pair| pair.login_failure().unwrap();
-    assert_eq!(
-        condition(certificate(&both, true, None)),
-        SaslCondition::InvalidAuthzid
-    );
+    assert_eq!(condition(certificate(&both, true, None)), SaslCondition::InvalidAuthzid);
     let foreign = certificate(&["user@one.test"], true, Some("admin@one.test"));
     assert_eq!(condition(foreign), SaslCondition::InvalidAuthzid);
     let ghost = certificate(&["ghost@one.test"], true, None);

@@ -1,4 +1,5 @@
 //! A server machine and what talks to it, in memory.
+#![allow(clippy::disallowed_methods)] // any beginning will do
 
 mod cuts;
 mod errors;
@@ -23,12 +24,7 @@ pub const PASSWORD: &str = "pencil";
 
 /// The channel as both ends see it.
 pub fn facts() -> TlsFacts {
-    TlsFacts {
-        version13: true,
-        exporter: Some([9; 32]),
-        end_point: Some(vec![7; 32]),
-        ..TlsFacts::default()
-    }
+    TlsFacts { version13: true, exporter: Some([9; 32]), end_point: Some(vec![7; 32]), ..TlsFacts::default() }
 }
 
 pub fn settings() -> C2sSettings {
@@ -56,15 +52,7 @@ impl Host {
         let now = Instant::now();
         let machine = C2s::new(now, Arc::new(settings), [1; 32], transport);
         let (stanzas, closed, refusal) = (Vec::new(), None, None);
-        Host {
-            machine,
-            tls: facts(),
-            now,
-            stanzas,
-            closed,
-            refusal,
-            last_words: None,
-        }
+        Host { machine, tls: facts(), now, stanzas, closed, refusal, last_words: None }
     }
 
     /// Inside TLS from the first byte.
@@ -84,8 +72,7 @@ impl Host {
                 }),
                 Event::CheckPassword { account, password } => {
                     let keys = credentials(account.as_str()).and_then(|found| found.sha256);
-                    let right = keys
-                        .is_some_and(|keys| verify(password.reveal(), &keys, ScramHash::Sha256));
+                    let right = keys.is_some_and(|keys| verify(password.reveal(), &keys, ScramHash::Sha256));
                     Some(match (right, self.refusal) {
                         (_, Some(condition)) => Answer::Refused(condition),
                         (true, _) => Answer::Authenticated,
@@ -161,10 +148,7 @@ impl Host {
             "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
                   <resource>r</resource></bind></iq>",
         );
-        assert_eq!(
-            host.machine.bound_jid().unwrap().as_str(),
-            "user@one.test/r"
-        );
+        assert_eq!(host.machine.bound_jid().unwrap().as_str(), "user@one.test/r");
         host
     }
 
@@ -196,10 +180,7 @@ pub fn auth(mechanism: &str, data: &str) -> String {
 }
 
 pub fn plain(username: &str, password: &str) -> String {
-    auth(
-        "PLAIN",
-        &crate::sasl::encode(&format!("\0{username}\0{password}")),
-    )
+    auth("PLAIN", &crate::sasl::encode(&format!("\0{username}\0{password}")))
 }
 
 /// A client machine against the host.
@@ -215,13 +196,7 @@ pub struct Pair {
 impl Pair {
     pub fn new(host: Host, client: ClientSettings, transport: TransportFacts) -> Self {
         let client = Client::new(host.now, client, [2; 32], transport);
-        Pair {
-            host,
-            client,
-            client_tls: facts(),
-            events: Vec::new(),
-            heard: String::new(),
-        }
+        Pair { host, client, client_tls: facts(), events: Vec::new(), heard: String::new() }
     }
 
     /// Direct TLS with the same facts on both ends.
@@ -248,8 +223,7 @@ impl Pair {
                 quiet = false;
                 if let ClientEvent::StartTls = event {
                     let facts = self.client_tls.clone();
-                    self.client
-                        .answer(self.host.now, ClientAnswer::TlsReady(facts));
+                    self.client.answer(self.host.now, ClientAnswer::TlsReady(facts));
                 }
                 self.events.push(event);
             }

@@ -31,32 +31,17 @@ fn every_failure_has_its_condition() {
     refused(&auth("PLAIN", &encode("\0user")), "malformed-request");
     refused(&auth("PLAIN", &encode("\0us er\0x")), "not-authorized");
     refused(&plain("user", "wrong"), "not-authorized");
-    refused(
-        &auth("PLAIN", &encode("admin@one.test\0user\0pencil")),
-        "invalid-authzid",
-    );
-    refused(
-        &auth("PLAIN", &encode("user@two.test\0user\0pencil")),
-        "invalid-authzid",
-    );
-    refused(
-        &auth("PLAIN", &encode("@@\0user\0pencil")),
-        "invalid-authzid",
-    );
+    refused(&auth("PLAIN", &encode("admin@one.test\0user\0pencil")), "invalid-authzid");
+    refused(&auth("PLAIN", &encode("user@two.test\0user\0pencil")), "invalid-authzid");
+    refused(&auth("PLAIN", &encode("@@\0user\0pencil")), "invalid-authzid");
     refused(&format!("<response {sasl}/>"), "malformed-request");
     let scram = |message: &str| auth("SCRAM-SHA-256", &encode(message));
     refused(&scram("n,a=admin@one.test,n=user,r=x"), "invalid-authzid");
     refused(&scram("y,,n=user,r=x"), "not-authorized");
     refused(&scram("p=tls-exporter,,n=user,r=x"), "malformed-request");
     refused(&scram("n,,n=user"), "malformed-request");
-    refused(
-        &auth("SCRAM-SHA-256-PLUS", &encode("n,,n=user,r=x")),
-        "malformed-request",
-    );
-    refused(
-        &auth("SCRAM-SHA-256-PLUS", &encode("y,,n=user,r=x")),
-        "malformed-request",
-    );
+    refused(&auth("SCRAM-SHA-256-PLUS", &encode("n,,n=user,r=x")), "malformed-request");
+    refused(&auth("SCRAM-SHA-256-PLUS", &encode("y,,n=user,r=x")), "malformed-request");
     let unknown = encode("p=tls-unique,,n=user,r=x");
     refused(&auth("SCRAM-SHA-256-PLUS", &unknown), "not-authorized");
 }
@@ -76,10 +61,7 @@ fn weak_mechanisms_are_called_so() {
     strong.scram = vec![ScramHash::Sha256];
     let mut host = Host::new(strong, TransportFacts::DirectTls(facts()));
     host.say(&header("one.test"));
-    assert!(
-        host.say(&plain("user", PASSWORD))
-            .contains("<mechanism-too-weak/>")
-    );
+    assert!(host.say(&plain("user", PASSWORD)).contains("<mechanism-too-weak/>"));
     let answer = host.say(&auth("SCRAM-SHA-1", &encode("n,,n=user,r=x")));
     assert!(answer.contains("<mechanism-too-weak/>"));
 }
@@ -90,27 +72,15 @@ fn nothing_but_starttls_in_the_clear() {
     let features = host.say(&header("one.test"));
     assert!(features.contains("<required/>"), "{features}");
     assert!(!features.contains("mechanism"), "{features}");
-    assert!(
-        host.say(&plain("user", PASSWORD))
-            .contains("<encryption-required/>")
-    );
+    assert!(host.say(&plain("user", PASSWORD)).contains("<encryption-required/>"));
     // Where TLS is optional, PLAIN still is not.
     let mut loose = settings();
     loose.tls_required = false;
     let mut host = Host::new(loose, TransportFacts::Tcp { starttls: true });
     let features = host.say(&header("one.test"));
-    assert!(
-        !features.contains("<required/>") && !features.contains("PLAIN"),
-        "{features}"
-    );
-    assert!(
-        features.contains("<mechanism>SCRAM-SHA-256</mechanism>"),
-        "{features}"
-    );
-    assert!(
-        host.say(&plain("user", PASSWORD))
-            .contains("<encryption-required/>")
-    );
+    assert!(!features.contains("<required/>") && !features.contains("PLAIN"), "{features}");
+    assert!(features.contains("<mechanism>SCRAM-SHA-256</mechanism>"), "{features}");
+    assert!(host.say(&plain("user", PASSWORD)).contains("<encryption-required/>"));
 }
 
 #[test]
@@ -121,10 +91,7 @@ fn three_failures_and_out() {
         assert!(host.say(&plain("user", "wrong")).contains("not-authorized"));
     }
     let last = host.say(&plain("user", "wrong"));
-    assert!(
-        last.contains("<not-authorized/></failure><stream:error><policy-violation"),
-        "{last}"
-    );
+    assert!(last.contains("<not-authorized/></failure><stream:error><policy-violation"), "{last}");
     assert!(last.ends_with("</stream:stream>"), "{last}");
     assert_eq!(host.failure(), Some(StreamCondition::PolicyViolation));
     assert_eq!(host.say(&plain("user", PASSWORD)), "");
@@ -135,10 +102,7 @@ fn data_may_come_with_the_response() {
     let mut host = Host::secure();
     host.say(&header("one.test"));
     let challenge = host.say(&auth("PLAIN", ""));
-    assert_eq!(
-        challenge,
-        "<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
-    );
+    assert_eq!(challenge, "<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
     let sasl = "urn:ietf:params:xml:ns:xmpp-sasl";
     let data = encode("\0user\0pencil");
     let answer = host.say(&format!("<response xmlns='{sasl}'>{data}</response>"));
@@ -161,10 +125,7 @@ fn a_whole_login_in_one_breath() {
     let mut text = header("one.test") + &plain("user", PASSWORD) + &header("one.test") + bind;
     text.push_str("<presence/>");
     host.say(&text);
-    assert_eq!(
-        host.machine.bound_jid().unwrap().as_str(),
-        "user@one.test/made-here"
-    );
+    assert_eq!(host.machine.bound_jid().unwrap().as_str(), "user@one.test/made-here");
     assert_eq!(host.stanzas.len(), 1);
 }
 
@@ -184,8 +145,7 @@ fn byte_by_byte() {
 fn the_machine_reads_nothing_while_it_asks() {
     let mut host = Host::secure();
     host.say(&header("one.test"));
-    host.machine
-        .receive(host.now, plain("user", PASSWORD).as_bytes());
+    host.machine.receive(host.now, plain("user", PASSWORD).as_bytes());
     assert!(!host.machine.wants_input());
     // Whoever feeds it all the same does so within a bound.
     for _ in 0..20 {
@@ -202,10 +162,7 @@ fn registration_before_login() {
     open.register = true;
     let mut host = Host::new(open, TransportFacts::DirectTls(facts()));
     let features = host.say(&header("one.test"));
-    assert!(
-        features.contains("http://jabber.org/features/iq-register"),
-        "{features}"
-    );
+    assert!(features.contains("http://jabber.org/features/iq-register"), "{features}");
     assert!(host.say(iq).contains("type='result'"));
     assert!(host.say(&plain("user", PASSWORD)).starts_with("<success"));
     // Not in the clear.

@@ -7,18 +7,8 @@ const BIND: &str = "xmlns='urn:ietf:params:xml:ns:xmpp-bind'";
 #[test]
 fn stanzas_are_stamped() {
     let mut host = Host::bound();
-    for from in [
-        "",
-        " from='user@one.test'",
-        " from='user@one.test/r'",
-        " from='USER@one.test'",
-    ] {
-        assert_eq!(
-            host.say(&format!(
-                "<message{from} to='a@b.test'><body>x</body></message>"
-            )),
-            ""
-        );
+    for from in ["", " from='user@one.test'", " from='user@one.test/r'", " from='USER@one.test'"] {
+        assert_eq!(host.say(&format!("<message{from} to='a@b.test'><body>x</body></message>")), "");
         let stanza = host.stanzas.pop().unwrap();
         assert!(stanza.contains("from='user@one.test/r'"), "{stanza}");
         assert!(stanza.contains("to='a@b.test'"), "{stanza}");
@@ -29,8 +19,7 @@ fn stanzas_are_stamped() {
 #[test]
 fn stanzas_are_delivered() {
     let mut host = Host::bound();
-    let stanza =
-        xmpp::stanza::Stanza::read(b"<message from='a@b.test/c'><body>x</body></message>").unwrap();
+    let stanza = xmpp::stanza::Stanza::read(b"<message from='a@b.test/c'><body>x</body></message>").unwrap();
     let sent = host.answer(Answer::Deliver(stanza.clone()));
     assert_eq!(sent, stanza.to_xml());
     // Not before there is an address.
@@ -44,10 +33,7 @@ fn a_malformed_address_is_an_error_of_the_stanza_only() {
     let mut host = Host::bound();
     let answer = host.say("<message id='1' to='@'><body>x</body></message>");
     assert!(answer.contains("<jid-malformed"), "{answer}");
-    assert!(
-        answer.contains("id='1'") && answer.contains("type='error'"),
-        "{answer}"
-    );
+    assert!(answer.contains("id='1'") && answer.contains("type='error'"), "{answer}");
     let answer = host.say("<iq type='get' id='2' to='a b@@'><q xmlns='urn:x'/></iq>");
     assert!(answer.contains("<jid-malformed"), "{answer}");
     let answer = host.say("<iq type='get' id='3'/>");
@@ -72,10 +58,7 @@ fn resources_are_prepared_or_refused() {
     }
     let answer = host.say(&bind("e\u{301}&amp;"));
     let jid = "user@one.test/\u{e9}&amp;";
-    assert!(
-        answer.contains(&format!("<bind {BIND}><jid>{jid}</jid></bind>")),
-        "{answer}"
-    );
+    assert!(answer.contains(&format!("<bind {BIND}><jid>{jid}</jid></bind>")), "{answer}");
     let mut host = Host::secure();
     host.log_in();
     for _ in 0..10 {
@@ -90,10 +73,7 @@ fn formalities_after_binding() {
     let session = "<iq type='set' id='s'>\
                    <session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>";
     let answer = host.say(session);
-    assert!(
-        answer.contains("type='result'") && answer.contains("id='s'"),
-        "{answer}"
-    );
+    assert!(answer.contains("type='result'") && answer.contains("id='s'"), "{answer}");
     let answer = host.say(&format!("<iq type='set' id='b'><bind {BIND}/></iq>"));
     assert!(answer.contains("<not-allowed"), "{answer}");
     assert!(host.stanzas.is_empty());
@@ -105,18 +85,9 @@ fn a_silent_client_is_pinged() {
     let ping = host.wait(Duration::from_secs(300));
     assert!(ping.contains("<ping xmlns='urn:xmpp:ping'/>"), "{ping}");
     assert!(ping.contains("from='one.test'"), "{ping}");
-    let id = ping
-        .split("id='")
-        .nth(1)
-        .unwrap()
-        .split('\'')
-        .next()
-        .unwrap();
+    let id = ping.split("id='").nth(1).unwrap().split('\'').next().unwrap();
     host.now += Duration::from_secs(1);
-    assert_eq!(
-        host.say(&format!("<iq type='result' id='{id}' to='one.test'/>")),
-        ""
-    );
+    assert_eq!(host.say(&format!("<iq type='result' id='{id}' to='one.test'/>")), "");
     assert!(host.stanzas.is_empty());
     // White space counts as a sign of life; the next ping waits for as long again.
     host.now += Duration::from_secs(299);
@@ -125,19 +96,13 @@ fn a_silent_client_is_pinged() {
     assert!(host.wait(Duration::from_secs(1)).contains("ping"));
     assert_eq!(host.wait(Duration::from_secs(59)), "");
     let end = host.wait(Duration::from_secs(1));
-    assert!(
-        end.starts_with("<stream:error><connection-timeout"),
-        "{end}"
-    );
+    assert!(end.starts_with("<stream:error><connection-timeout"), "{end}");
 }
 
 #[test]
 fn the_client_closes() {
     let mut host = Host::bound();
-    assert_eq!(
-        host.say("<presence type='unavailable'/></stream:stream>"),
-        "</stream:stream>"
-    );
+    assert_eq!(host.say("<presence type='unavailable'/></stream:stream>"), "</stream:stream>");
     assert_eq!(host.stanzas.len(), 1);
     assert!(matches!(host.closed, Some(CloseReason::PeerClosed)));
     let mut host = Host::secure();

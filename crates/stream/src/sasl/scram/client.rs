@@ -38,23 +38,13 @@ impl ClientExchange {
             Binding::NotOffered => "y".to_owned(),
             Binding::Used(name) => format!("p={name}"),
         };
-        let authzid = authzid
-            .map(|id| format!("a={}", escape(id)))
-            .unwrap_or_default();
+        let authzid = authzid.map(|id| format!("a={}", escape(id))).unwrap_or_default();
         let header = format!("{flag},{authzid},");
         let bare = format!("n={},r={nonce}", escape(username));
         let message = format!("{header}{bare}");
         let mut bound = header.into_bytes();
         bound.extend_from_slice(binding_data);
-        (
-            ClientExchange {
-                hash,
-                nonce,
-                bare,
-                bound,
-            },
-            message,
-        )
+        (ClientExchange { hash, nonce, bare, bound }, message)
     }
 
     /// Answers the challenge with a proof. `advertised` is the hash of what this client saw
@@ -82,11 +72,7 @@ impl ClientExchange {
         let signed = format!("{},{challenge},{without_proof}", self.bare);
         let client_key = hash.sign(&salted, b"Client Key");
         let signature = hash.sign(&hash.hash(&client_key), signed.as_bytes());
-        let proof: Vec<u8> = client_key
-            .iter()
-            .zip(&signature)
-            .map(|(a, b)| a ^ b)
-            .collect();
+        let proof: Vec<u8> = client_key.iter().zip(&signature).map(|(a, b)| a ^ b).collect();
         let expected = hash.sign(&hash.sign(&salted, b"Server Key"), signed.as_bytes());
         let message = format!("{without_proof},p={}", STANDARD.encode(proof));
         Ok((ClientProof { expected }, message))
@@ -96,10 +82,7 @@ impl ClientExchange {
 impl ClientProof {
     /// Whether the server-final-message proves that the server knows the password.
     pub fn accepts(&self, message: &str) -> bool {
-        let signature = message
-            .split(',')
-            .next()
-            .and_then(|part| part.strip_prefix("v="));
+        let signature = message.split(',').next().and_then(|part| part.strip_prefix("v="));
         let Some(signature) = signature.and_then(|text| STANDARD.decode(text).ok()) else {
             return false;
         };
@@ -114,14 +97,8 @@ mod tests {
     #[test]
     fn follows_the_vector_of_rfc_7677() {
         let nonce = "rOprNGfwEbeRWgbNEkqO".to_owned();
-        let (exchange, first) = ClientExchange::new(
-            ScramHash::Sha256,
-            "user",
-            None,
-            nonce,
-            &Binding::Unable,
-            b"",
-        );
+        let (exchange, first) =
+            ClientExchange::new(ScramHash::Sha256, "user", None, nonce, &Binding::Unable, b"");
         assert_eq!(first, "n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
         let challenge = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
                          s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
@@ -147,18 +124,9 @@ mod tests {
             "r=mineX,s=c2FsdA==,i=4096,h=bm9wZQ==",
             "r=mineX,s=c2FsdA==,i=4096,m=1",
         ] {
-            let (exchange, _) = ClientExchange::new(
-                ScramHash::Sha1,
-                "u",
-                None,
-                "mine".into(),
-                &Binding::Unable,
-                b"",
-            );
-            assert!(
-                exchange.prove(challenge, "p", "aGFzaA==").is_err(),
-                "{challenge}"
-            );
+            let (exchange, _) =
+                ClientExchange::new(ScramHash::Sha1, "u", None, "mine".into(), &Binding::Unable, b"");
+            assert!(exchange.prove(challenge, "p", "aGFzaA==").is_err(), "{challenge}");
         }
     }
 }

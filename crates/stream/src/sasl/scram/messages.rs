@@ -47,14 +47,8 @@ impl ClientFirst {
         };
         let mut parts = bare.split(',');
         // A mandatory extension ("m=") stands first; we know none, so the exchange must fail.
-        let username = parts
-            .next()
-            .and_then(|part| part.strip_prefix("n="))
-            .ok_or_else(malformed)?;
-        let nonce = parts
-            .next()
-            .and_then(|part| part.strip_prefix("r="))
-            .ok_or_else(malformed)?;
+        let username = parts.next().and_then(|part| part.strip_prefix("n=")).ok_or_else(malformed)?;
+        let nonce = parts.next().and_then(|part| part.strip_prefix("r=")).ok_or_else(malformed)?;
         if !is_nonce(nonce) || !parts.all(is_extension) {
             return Err(malformed());
         }
@@ -87,10 +81,7 @@ impl ServerFirst {
     /// Reads `nonce "," salt "," iteration-count ["," extensions]`.
     pub fn parse(message: &str) -> Option<Self> {
         let mut parts = message.split(',');
-        let nonce = parts
-            .next()?
-            .strip_prefix("r=")
-            .filter(|nonce| is_nonce(nonce))?;
+        let nonce = parts.next()?.strip_prefix("r=").filter(|nonce| is_nonce(nonce))?;
         let salt = STANDARD.decode(parts.next()?.strip_prefix("s=")?).ok()?;
         let iterations = parts.next()?.strip_prefix("i=")?.parse().ok()?;
         let mut downgrade = None;
@@ -100,12 +91,7 @@ impl ServerFirst {
             }
             downgrade = downgrade.or(part.strip_prefix("h=").map(str::to_owned));
         }
-        Some(ServerFirst {
-            nonce: nonce.to_owned(),
-            salt,
-            iterations,
-            downgrade,
-        })
+        Some(ServerFirst { nonce: nonce.to_owned(), salt, iterations, downgrade })
     }
 }
 
@@ -130,10 +116,7 @@ impl ClientFinal {
         let (without_proof, proof) = message.rsplit_once(",p=")?;
         let mut parts = without_proof.split(',');
         let binding = STANDARD.decode(parts.next()?.strip_prefix("c=")?).ok()?;
-        let nonce = parts
-            .next()?
-            .strip_prefix("r=")
-            .filter(|nonce| is_nonce(nonce))?;
+        let nonce = parts.next()?.strip_prefix("r=").filter(|nonce| is_nonce(nonce))?;
         if !parts.all(is_extension) {
             return None;
         }
@@ -165,19 +148,12 @@ fn unescape(text: &str) -> Result<String, SaslCondition> {
         name.push(sign);
         name.push_str(rest);
     }
-    if name.contains('\0') {
-        Err(SaslCondition::MalformedRequest)
-    } else {
-        Ok(name)
-    }
+    if name.contains('\0') { Err(SaslCondition::MalformedRequest) } else { Ok(name) }
 }
 
 /// `cb-name`: letters, digits, dot and hyphen.
 fn is_binding_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
 }
 
 /// `1*(printable)`: visible ASCII but the comma.
@@ -245,18 +221,8 @@ mod tests {
         assert_eq!(last.binding, b"n,,");
         assert_eq!(last.without_proof, "c=biws,r=ab,x=12");
         assert_eq!(last.proof, [0, 1, 2]);
-        for message in [
-            "",
-            "c=biws,r=a",
-            "r=a,c=biws,p=AA==",
-            "c=bi s,r=a,p=AA==",
-            "c=biws,r=a,p=A",
-        ] {
-            assert_eq!(
-                ClientFinal::parse(message),
-                Err(SaslCondition::MalformedRequest),
-                "{message:?}"
-            );
+        for message in ["", "c=biws,r=a", "r=a,c=biws,p=AA==", "c=bi s,r=a,p=AA==", "c=biws,r=a,p=A"] {
+            assert_eq!(ClientFinal::parse(message), Err(SaslCondition::MalformedRequest), "{message:?}");
         }
     }
 

@@ -88,9 +88,7 @@ impl ScramHash {
 
     /// HMAC(key, data) of RFC 5802 §2.2.
     pub(crate) fn sign(self, key: &[u8], data: &[u8]) -> Vec<u8> {
-        hmac::sign(&hmac::Key::new(self.hmac(), key), data)
-            .as_ref()
-            .to_vec()
+        hmac::sign(&hmac::Key::new(self.hmac(), key), data).as_ref().to_vec()
     }
 }
 
@@ -109,10 +107,7 @@ pub struct ScramKeys {
 
 impl std::fmt::Debug for ScramKeys {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("ScramKeys")
-            .field("iterations", &self.iterations)
-            .finish_non_exhaustive()
+        formatter.debug_struct("ScramKeys").field("iterations", &self.iterations).finish_non_exhaustive()
     }
 }
 
@@ -198,13 +193,7 @@ fn salted_password(hash: ScramHash, password: &str, salt: &[u8], iterations: u32
     let mut salted = vec![0; hash.output_bytes()];
     let iterations = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
     let password = prepared(password);
-    pbkdf2::derive(
-        hash.pbkdf2(),
-        iterations,
-        salt,
-        password.as_bytes(),
-        &mut salted,
-    );
+    pbkdf2::derive(hash.pbkdf2(), iterations, salt, password.as_bytes(), &mut salted);
     salted
 }
 
@@ -232,12 +221,7 @@ mod tests {
 
     #[test]
     fn passwords_are_compared_in_one_normal_form() {
-        let keys = derive(
-            ScramHash::Sha256,
-            "Ame\u{301}lie\u{a0}1",
-            b"0123456789abcdef",
-            4096,
-        );
+        let keys = derive(ScramHash::Sha256, "Ame\u{301}lie\u{a0}1", b"0123456789abcdef", 4096);
         assert!(verify("Am\u{e9}lie 1", &keys, ScramHash::Sha256));
     }
 
@@ -245,10 +229,7 @@ mod tests {
     fn decoys_are_steady_and_differ() {
         let secret = [7; 32];
         let one = ScramKeys::decoy(&secret, "a@one.test", ScramHash::Sha1, 10_000);
-        assert_eq!(
-            one,
-            ScramKeys::decoy(&secret, "a@one.test", ScramHash::Sha1, 10_000)
-        );
+        assert_eq!(one, ScramKeys::decoy(&secret, "a@one.test", ScramHash::Sha1, 10_000));
         let other = ScramKeys::decoy(&secret, "b@one.test", ScramHash::Sha1, 10_000);
         assert_ne!(one.salt, other.salt);
         let elsewhere = ScramKeys::decoy(&[8; 32], "a@one.test", ScramHash::Sha1, 10_000);

@@ -59,17 +59,7 @@ impl Challenged {
         let mut bound = first.header.clone().into_bytes();
         bound.extend_from_slice(binding);
         let signed = format!("{},{message}", first.bare);
-        (
-            Challenged {
-                hash,
-                keys,
-                owner,
-                nonce,
-                binding: bound,
-                signed,
-            },
-            message,
-        )
+        (Challenged { hash, keys, owner, nonce, binding: bound, signed }, message)
     }
 
     /// Judges the client-final-message; returns the server-final-message (`v=…`).
@@ -81,12 +71,7 @@ impl Challenged {
         }
         let signed = format!("{},{}", self.signed, last.without_proof);
         let signature = hash.sign(&self.keys.stored_key, signed.as_bytes());
-        let client_key: Vec<u8> = last
-            .proof
-            .iter()
-            .zip(&signature)
-            .map(|(a, b)| a ^ b)
-            .collect();
+        let client_key: Vec<u8> = last.proof.iter().zip(&signature).map(|(a, b)| a ^ b).collect();
         // Everything is computed and compared whatever the earlier outcome.
         let same = |a: &[u8], b: &[u8]| verify_slices_are_equal(a, b).is_ok();
         let proven = same(&hash.hash(&client_key), &self.keys.stored_key)
@@ -144,24 +129,11 @@ mod tests {
     fn challenge(vector: &Vector, keys: Option<ScramKeys>) -> (Challenged, String) {
         let first = ClientFirst::parse(vector.client_first).unwrap();
         let decoy = ScramKeys::decoy(&[1; 32], "user@one.test", vector.hash, 4096);
-        Challenged::new(
-            &first,
-            vector.hash,
-            keys,
-            decoy,
-            vector.server_nonce,
-            b"",
-            "",
-        )
+        Challenged::new(&first, vector.hash, keys, decoy, vector.server_nonce, b"", "")
     }
 
     fn keys(vector: &Vector) -> ScramKeys {
-        derive(
-            vector.hash,
-            "pencil",
-            &STANDARD.decode(vector.salt).unwrap(),
-            4096,
-        )
+        derive(vector.hash, "pencil", &STANDARD.decode(vector.salt).unwrap(), 4096)
     }
 
     #[test]
@@ -169,10 +141,7 @@ mod tests {
         for vector in [RFC5802, RFC7677] {
             let (challenged, first) = challenge(&vector, Some(keys(&vector)));
             assert_eq!(first, vector.server_first);
-            assert_eq!(
-                challenged.finish(vector.client_final).unwrap(),
-                vector.server_final
-            );
+            assert_eq!(challenged.finish(vector.client_final).unwrap(), vector.server_final);
         }
     }
 
@@ -181,19 +150,10 @@ mod tests {
         for vector in [RFC5802, RFC7677] {
             let right = vector.client_final;
             for (wrong, condition) in [
-                (
-                    right.replace("c=biws", "c=eSws"),
-                    SaslCondition::NotAuthorized,
-                ),
+                (right.replace("c=biws", "c=eSws"), SaslCondition::NotAuthorized),
                 (right.replace("r=", "r=x"), SaslCondition::NotAuthorized),
-                (
-                    right.replace(",p=", ",x=1,p="),
-                    SaslCondition::NotAuthorized,
-                ),
-                (
-                    right.replace(",p=", ",p=AAAA"),
-                    SaslCondition::MalformedRequest,
-                ),
+                (right.replace(",p=", ",x=1,p="), SaslCondition::NotAuthorized),
+                (right.replace(",p=", ",p=AAAA"), SaslCondition::MalformedRequest),
             ] {
                 let (challenged, _) = challenge(&vector, Some(keys(&vector)));
                 assert_eq!(challenged.finish(&wrong), Err(condition), "{wrong}");
@@ -206,9 +166,6 @@ mod tests {
         let (challenged, first) = challenge(&RFC7677, None);
         assert!(first.starts_with("r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s="));
         assert!(first.ends_with(",i=4096"));
-        assert_eq!(
-            challenged.finish(RFC7677.client_final),
-            Err(SaslCondition::NotAuthorized)
-        );
+        assert_eq!(challenged.finish(RFC7677.client_final), Err(SaslCondition::NotAuthorized));
     }
 }
