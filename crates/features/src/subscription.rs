@@ -12,8 +12,8 @@ use xmpp::xml::Element;
 pub const CARD: Card =
     Card { version: "6121", title: "Presence subscriptions (RFC 6121 §3, appendix A)", ..Card::PLAIN };
 
-/// A subscription stanza leaves the account (RFC 6121 §A.2). It is stamped with the account's bare address and goes to the
-/// contact's bare address (§3.1.2).
+/// A subscription stanza leaves the account (RFC 6121 §A.2). It is stamped with the account's bare address and goes to
+/// the contact's bare address (§3.1.2).
 ///
 /// # Errors
 /// `bad-request` for a stanza to oneself, `resource-constraint` when the roster is full.

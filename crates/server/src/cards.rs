@@ -6,6 +6,43 @@ use features::{
 };
 use step::Card;
 
+// What streams and addresses speak by themselves (crates `stream` and `xmpp`), where no feature has a hand in it.
+const JID_ESCAPING: Card = Card {
+    xep: 106,
+    version: "1.1.1",
+    title: "JID Escaping",
+    note: "Escaped addresses are kept as they are.",
+    ..Card::PLAIN
+};
+const ANONYMOUS: Card = Card {
+    xep: 175,
+    version: "1.2",
+    title: "Best Practices for Use of SASL ANONYMOUS",
+    note: "Off by default.",
+    ..Card::PLAIN
+};
+const EXTERNAL: Card = Card {
+    xep: 178,
+    version: "1.2",
+    title: "Best Practices for Use of SASL EXTERNAL with Certificates",
+    note: "For clients.",
+    ..Card::PLAIN
+};
+const DIRECT_TLS: Card =
+    Card { xep: 368, version: "1.1.0", title: "SRV records for XMPP over TLS", ..Card::PLAIN };
+const PASSWORDS: Card = Card {
+    xep: 438,
+    version: "0.2.0",
+    title: "Best practices for password hashing and storage",
+    ..Card::PLAIN
+};
+const CHANNEL_BINDINGS: Card =
+    Card { xep: 440, version: "1.0.0", title: "SASL Channel-Binding Type Capability", ..Card::PLAIN };
+const DOWNGRADES: Card =
+    Card { xep: 474, version: "0.5.0", title: "SASL SCRAM Downgrade Protection", ..Card::PLAIN };
+const STREAM_LIMITS: Card =
+    Card { xep: 478, version: "0.2.0", title: "Stream Limits Advertisement", ..Card::PLAIN };
+
 /// All cards, in the order of their numbers; the RFCs first.
 pub const CARDS: &[Card] = &[
     roster::CARD,
@@ -19,13 +56,21 @@ pub const CARDS: &[Card] = &[
     vcard::CARD,
     registration::CARD,
     version::CARD,
+    JID_ESCAPING,
     caps::CARD,
     disco::EXTENSIONS_CARD,
     ad_hoc::ADMINISTRATION_CARD,
     disco::CONTACTS_CARD,
     offline::CARD,
+    ANONYMOUS,
+    EXTERNAL,
     blocking::CARD,
     ping::CARD,
     time::CARD,
     offline::DELAY_CARD,
+    DIRECT_TLS,
+    PASSWORDS,
+    CHANNEL_BINDINGS,
+    DOWNGRADES,
+    STREAM_LIMITS,
 ];

@@ -41,8 +41,8 @@ pub fn arriving(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
     }
 }
 
-/// What happens to a stanza that was delivered to a session which never took it: a message takes its way anew, as if the
-/// session had not been there.
+/// What happens to a stanza that was delivered to a session which never took it: a message takes its way anew, as if
+/// the session had not been there.
 pub fn undelivered(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
     if stanza.kind == Kind::Message && stanza.type_ != Type::Error {
         arriving(a, stanza, step);

@@ -1,4 +1,4 @@
-//! Small things of an account, by topic and key: blocklists, cards, private XML. Most features need no table of their own.
+//! Small things of an account, by topic and key: blocklists, cards, private XML. Most features need no other table.
 
 use xmpp::jid::BareJid;
 

@@ -1,4 +1,4 @@
-//! Every key of the configuration with its explanation: what `config print-default`, `config explain` and the book show.
+//! Every key of the configuration explained: what `config print-default`, `config explain` and the book show.
 
 /// One key that an operator may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -301,9 +301,8 @@ mod tests {
     fn explains() {
         assert_eq!(
             explain("registration.open").as_deref(),
-            Ok(
-                "registration.open\n  Whether strangers may make accounts with their client (XEP-0077).\n  default: false\n"
-            )
+            Ok("registration.open\n  Whether strangers may make accounts with their client (XEP-0077).\n  \
+                 default: false\n")
         );
         assert!(explain("tls").is_ok_and(|text| text.contains("tls.client_ca")));
         assert_eq!(explain("tls.kay"), Err("there is no key `tls.kay`; did you mean `tls.key`?".into()));

@@ -2,8 +2,8 @@
 //!
 //! A template is exact, but for what a server is free to choose: at the top of a stanza the attributes `from`, `to`
 //! and `id` count only if named; `xml:lang` counts only if named anywhere; children stand in any order; errors may
-//! have a `<text/>`, a `by`, a condition of the application's own, and the stanza that they answer; `...` inside an element stands for more of anything, as
-//! an attribute's value for any or none, and `!` for none.
+//! have a `<text/>`, a `by`, a condition of the application's own, and the stanza that they answer; `...` inside an
+//! element stands for more of anything, as an attribute's value for any or none, and `!` for none.
 
 use super::reader::{CLIENT, Content, Node, STANZA_ERRORS, STREAM_ERRORS, STREAMS};
 use super::words::{self, Words};
