@@ -36,6 +36,7 @@ async fn run(config: Arc<Config>) -> anyhow::Result<()> {
     // Accounts that do not exist look the same in every life of the server.
     let secret = store.secret(world.seed()).await?;
     let node = Node::start(world, store.clone(), config.clone(), secret);
+    node.hand_out_letters().await?;
     let desk = Running(node.clone());
     node.set_commands(Arc::new(desk.clone()));
     let control = open_desk(&config, desk)?;

@@ -38,7 +38,7 @@ pub fn leaving(
         say_unavailable(sessions, &contact, step);
     }
     if sent.route {
-        step.route(stanza);
+        step.route_registered(stanza);
     }
     let begins = !sent.change.saw_me && sent.change.sees_me;
     sent.change.carry_out(sessions, account, step);
@@ -78,7 +78,7 @@ pub fn arriving(
         deliver(sessions, &stanza, step);
     }
     if let Some(type_) = received.reply {
-        step.route(Stanza::presence(type_).with_from(account.clone()).with_to(contact.clone()));
+        step.route_registered(Stanza::presence(type_).with_from(account.clone()).with_to(contact.clone()));
     }
     let begins = !received.change.saw_me && received.change.sees_me;
     let ends = received.change.saw_me && !received.change.sees_me;
@@ -113,7 +113,7 @@ pub fn end(sessions: &Sessions, account: &BareJid, ending: &Ending, step: &mut S
     }
     for type_ in &ending.tell {
         let last = Stanza::presence(*type_).with_from(account.clone()).with_to(ending.contact.clone());
-        step.route(last.with_id(step.new_id()));
+        step.route_registered(last.with_id(step.new_id()));
     }
 }
 
@@ -121,7 +121,9 @@ pub fn end(sessions: &Sessions, account: &BareJid, ending: &Ending, step: &mut S
 pub fn end_all(roster: &Roster, account: &BareJid, step: &mut Step<'_>) {
     for (contact, tell) in roster.endings() {
         for type_ in tell {
-            step.route(Stanza::presence(type_).with_from(account.clone()).with_to(contact.clone()));
+            step.route_registered(
+                Stanza::presence(type_).with_from(account.clone()).with_to(contact.clone()),
+            );
         }
     }
 }

@@ -14,7 +14,7 @@ use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 
 use crate::door::Door;
-use crate::entity::{Entity, Told};
+use crate::entity::Told;
 use crate::letter::{Letter, Outcome};
 use crate::nobody::Nobody;
 use crate::{moments, pipeline, returns};
@@ -44,19 +44,22 @@ pub struct Account {
 }
 
 impl Account {
-    /// Reads one letter.
-    pub fn read(mut self: Box<Self>, letter: Letter, step: &mut Step<'_>, told: &mut Told) -> Entity {
+    /// Reads one letter. Returns whom it becomes when it is removed.
+    pub fn read(&mut self, letter: Letter, step: &mut Step<'_>, told: &mut Told) -> Option<Nobody> {
         match letter {
-            Letter::Arriving(stanza) => pipeline::arriving(&mut self, stanza, step),
-            Letter::Leaving(session, stanza) => pipeline::leaving(&mut self, session, stanza, step),
+            Letter::Arriving(stanza) => pipeline::arriving(self, stanza, step),
+            Letter::Registered(key, stanza) => {
+                step.write(Write::LetterDrop { key });
+                pipeline::arriving(self, stanza, step);
+            }
+            Letter::Leaving(session, stanza) => pipeline::leaving(self, session, stanza, step),
             Letter::Bind { door, resource, .. } => self.bind(door, resource, step),
-            Letter::Closed(session, undelivered) => {
-                moments::door_closed(&mut self, session, step);
-                for stanza in undelivered {
-                    pipeline::undelivered(&mut self, stanza, step);
+            Letter::Closed(session) => {
+                for stanza in moments::door_closed(self, session, step) {
+                    pipeline::undelivered(self, stanza, step);
                 }
             }
-            Letter::Returned(back, what) => returns::to_account(&mut self, back, what, step),
+            Letter::Returned(back, what) => returns::to_account(self, back, what, step),
             Letter::Create(_, asker) => {
                 told.tell(asker, Err(StanzaError::new(Condition::Conflict)));
             }
@@ -65,21 +68,19 @@ impl Account {
                 told.tell(asker, Ok(()));
             }
             Letter::Remove(asker) => {
-                moments::account_removed(&mut self, step);
+                moments::account_removed(self, step);
                 told.tell(asker, Ok(()));
             }
             Letter::EndSessions(resource, asker) => self.end_sessions(resource, asker, step, told),
         }
-        self.outcome()
+        let over = self.anonymous && self.sessions.is_empty();
+        (self.removed || over).then(|| self.without_account())
     }
 
-    /// What is left after the letter: itself, or nobody when the account was removed.
-    fn outcome(self: Box<Self>) -> Entity {
-        let over = self.anonymous && self.sessions.is_empty();
-        if self.removed || over {
-            return Entity::Nobody(Nobody { jid: self.jid, domain: self.domain, doors: self.doors });
-        }
-        Entity::Account(self)
+    /// The address that is left of it, with connections that have not closed yet.
+    fn without_account(&mut self) -> Nobody {
+        let doors = std::mem::take(&mut self.doors);
+        Nobody { jid: self.jid.clone(), domain: self.domain.clone(), doors }
     }
 
     /// Binds a resource (RFC 6120 §7). A resource that is taken goes to the newcomer, and the older session is closed

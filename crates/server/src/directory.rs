@@ -8,9 +8,10 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use store::Lsn;
 use xmpp::jid::BareJid;
+use xmpp::stanza::Stanza;
 
 use crate::entity::Entity;
-use crate::letter::Envelope;
+use crate::letter::{Envelope, Letter};
 
 /// Parts that are locked apart from each other.
 const SHARDS: usize = 64;
@@ -50,8 +51,34 @@ pub struct Inner {
     pub lsn: Lsn,
     /// Failures of the log that have been looked at; when there are more, `lsn` is checked again.
     pub failures_seen: u64,
+    /// Registered letters that were found in the store when the entity was loaded, before they came by post: what
+    /// comes by post under these keys has been read already.
+    pub found: Vec<String>,
     /// When it was last stepped.
     pub used: Instant,
+}
+
+impl Inner {
+    /// Puts letters that the store has kept before all others, unless they are in the mailbox.
+    pub fn prepend(&mut self, kept: Vec<(String, Stanza)>) {
+        for (key, stanza) in kept.into_iter().rev() {
+            let by_post = |envelope: &Envelope| envelope.letter.is_registered(&key);
+            if !self.mailbox.iter().any(by_post) {
+                if !self.found.contains(&key) {
+                    self.found.push(key.clone());
+                }
+                self.mailbox.push_front(Envelope::new(Letter::Registered(key, stanza)));
+            }
+        }
+    }
+
+    /// Puts a letter behind all others, unless it was found in the store before it came.
+    pub fn push(&mut self, envelope: Envelope) {
+        match self.found.iter().position(|key| envelope.letter.is_registered(key)) {
+            Some(place) => drop(self.found.swap_remove(place)),
+            None => self.mailbox.push_back(envelope),
+        }
+    }
 }
 
 impl Cell {
@@ -62,6 +89,7 @@ impl Cell {
             entity: None,
             lsn: Lsn::default(),
             failures_seen: 0,
+            found: Vec::new(),
             used: now,
         };
         Cell { address, inner: Mutex::new(inner) }

@@ -46,18 +46,34 @@ enum Handled {
     Refused,
 }
 
+/// Something that waits to leave.
+#[derive(Debug)]
+struct Waiting {
+    /// It rests on this number of the log.
+    lsn: Lsn,
+    /// It answers this stanza of the client, so it leaves after all earlier ones are done with.
+    answers: Option<u64>,
+    outgoing: Outgoing,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<(Lsn, Outgoing)>,
+    queue: VecDeque<Waiting>,
     queued_bytes: usize,
     asked: VecDeque<Asked>,
     asked_bytes: usize,
     next_number: u64,
     waker: Option<Waker>,
-    closed: bool,
 }
 
 impl State {
+    fn waits_for_earlier(&self, waiting: &Waiting) -> bool {
+        match (waiting.answers, self.asked.front()) {
+            (Some(number), Some(first)) => first.number < number,
+            _ => false,
+        }
+    }
+
     fn register(&mut self, waker: &Waker) {
         if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             self.waker = Some(waker.clone());
@@ -79,21 +95,17 @@ impl Door {
         Arc::new(Door { id, commits, state: Mutex::new(State::default()) })
     }
 
-    /// Puts something behind the door, resting on `lsn`. After the connection has closed it is handed back.
-    ///
-    /// # Errors
-    /// The thing itself, when the connection is gone.
-    pub fn put(&self, lsn: Lsn, outgoing: Outgoing) -> Result<(), Outgoing> {
+    /// Puts something behind the door, resting on `lsn`. What comes of a stanza of this door's own client, by its
+    /// `ticket`, leaves after all that comes of earlier ones is settled: an answer says that everything before it is
+    /// safe.
+    pub fn put(&self, lsn: Lsn, ticket: Option<&Ticket>, outgoing: Outgoing) {
+        let answers = ticket.filter(|ticket| ticket.0.door.id == self.id).map(|ticket| ticket.0.number);
         let mut state = self.state.lock();
-        if state.closed {
-            return Err(outgoing);
-        }
         if let Outgoing::Stanza(stanza) = &outgoing {
             state.queued_bytes += stanza.byte_len();
         }
-        state.queue.push_back((lsn, outgoing));
+        state.queue.push_back(Waiting { lsn, answers, outgoing });
         wake(state);
-        Ok(())
     }
 
     /// Takes what may leave now, in order, and says what has become of the client's own stanzas. What rests on a
@@ -104,12 +116,15 @@ impl Door {
         state.register(waker);
         let mut leaving = Vec::new();
         self.settle_asked(&mut state, waker, &mut leaving);
-        while let Some((lsn, _)) = state.queue.front() {
-            let fate = self.commits.wait(*lsn, waker);
+        while let Some(next) = state.queue.front() {
+            if state.waits_for_earlier(next) {
+                break;
+            }
+            let fate = self.commits.wait(next.lsn, waker);
             if fate == Fate::Pending {
                 break;
             }
-            let Some((_, outgoing)) = state.queue.pop_front() else { break };
+            let Some(Waiting { outgoing, .. }) = state.queue.pop_front() else { break };
             if let Outgoing::Stanza(stanza) = &outgoing {
                 state.queued_bytes = state.queued_bytes.saturating_sub(stanza.byte_len());
             }
@@ -185,21 +200,23 @@ impl Door {
         self.state.lock().queued_bytes
     }
 
-    /// The connection is gone. Returns the stanzas that did not leave, with the highest number they rest on.
-    pub fn close(&self) -> (Lsn, Vec<Stanza>) {
+    /// The connection is gone. What waits, and what is still put, stays for [`Door::undelivered`].
+    pub fn close(&self) {
         let mut state = self.state.lock();
-        state.closed = true;
         state.waker = None;
         state.asked.clear();
-        let mut highest = Lsn::default();
-        let mut stanzas = Vec::new();
-        for (lsn, outgoing) in state.queue.drain(..) {
-            if let (Outgoing::Stanza(stanza), true) = (outgoing, self.commits.fate(lsn) != Fate::Failed) {
-                highest = highest.max(lsn);
-                stanzas.push(stanza);
-            }
-        }
-        (highest, stanzas)
+    }
+
+    /// The stanzas that did not leave, in order. What rests on a failed commit is not among them.
+    pub fn undelivered(&self) -> Vec<Stanza> {
+        let mut state = self.state.lock();
+        state.queued_bytes = 0;
+        let waiting = state.queue.drain(..).filter(|waiting| self.commits.fate(waiting.lsn) != Fate::Failed);
+        let stanzas = waiting.filter_map(|waiting| match waiting.outgoing {
+            Outgoing::Stanza(stanza) => Some(stanza),
+            _ => None,
+        });
+        stanzas.collect()
     }
 }
 

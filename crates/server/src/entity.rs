@@ -1,5 +1,6 @@
 //! Everything with a bare address of ours: an account, an address without one, or a domain itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_channel::oneshot;
@@ -25,14 +26,17 @@ pub enum Entity {
 
 impl Entity {
     /// Reads one letter. An entity may become another one: an account is made, or removed.
-    pub fn read(self, letter: Letter, step: &mut Step<'_>, told: &mut Told) -> Entity {
-        match self {
-            Entity::Account(account) => account.read(letter, step, told),
-            Entity::Nobody(nobody) => nobody.read(letter, step, told),
-            Entity::Host(mut host) => {
+    pub fn read(&mut self, letter: Letter, step: &mut Step<'_>, told: &mut Told) {
+        let became = match self {
+            Entity::Account(account) => account.read(letter, step, told).map(Entity::Nobody),
+            Entity::Nobody(nobody) => nobody.read(letter, step, told).map(Entity::Account),
+            Entity::Host(host) => {
                 host.read(letter, step);
-                Entity::Host(host)
+                None
             }
+        };
+        if let Some(became) = became {
+            *self = became;
         }
     }
 
@@ -63,11 +67,21 @@ impl Entity {
         }
     }
 
+    /// The doors of all its connections.
+    pub fn doors(&self) -> impl Iterator<Item = &Arc<Door>> {
+        let doors = match self {
+            Entity::Account(account) => Some(&account.doors),
+            Entity::Nobody(nobody) => Some(&nobody.doors),
+            Entity::Host(_) => None,
+        };
+        doors.into_iter().flat_map(BTreeMap::values)
+    }
+
     /// Whether it may be forgotten and loaded again: nobody is connected to it.
     pub fn may_sleep(&self) -> bool {
         match self {
-            Entity::Account(account) => account.sessions.is_empty(),
-            Entity::Nobody(_) => true,
+            Entity::Account(account) => account.doors.is_empty(),
+            Entity::Nobody(nobody) => nobody.doors.is_empty(),
             Entity::Host(_) => false,
         }
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use features::ad_hoc::Desk;
 use features::{caps, disco};
 use step::{Domain, Return, Step, Stop};
+use store::Write;
 use xmpp::error::Condition;
 use xmpp::stanza::{Kind, Stanza, Type};
 
@@ -35,6 +36,10 @@ impl Host {
     /// Reads one letter.
     pub fn read(&mut self, letter: Letter, step: &mut Step<'_>) {
         match letter {
+            Letter::Registered(key, stanza) => {
+                step.write(Write::LetterDrop { key });
+                self.read(Letter::Arriving(stanza), step);
+            }
             Letter::Arriving(stanza) => {
                 if let Err(stop) = self.hear(&stanza, step) {
                     pipeline::stopped(&stanza, stop, step);

@@ -34,6 +34,8 @@ pub type Outcome = (Lsn, Result<(), StanzaError>);
 pub enum Letter {
     /// A stanza arrives from somewhere else.
     Arriving(Stanza),
+    /// A stanza arrives that the store keeps under this key until it has been read.
+    Registered(String, Stanza),
     /// A stanza comes from one of the account's own sessions.
     Leaving(SessionId, Stanza),
     /// A connection has authenticated as this account and wants a resource.
@@ -45,8 +47,8 @@ pub enum Letter {
         /// Whether the account is to exist only as long as the connection (XEP-0175).
         anonymous: bool,
     },
-    /// A connection is gone; these stanzas never left.
-    Closed(SessionId, Vec<Stanza>),
+    /// A connection is gone.
+    Closed(SessionId),
     /// Something that the entity wished for comes back.
     Returned(Return, Returned),
     /// Make the account (registration, or the desk).
@@ -57,4 +59,11 @@ pub enum Letter {
     Remove(oneshot::Sender<Outcome>),
     /// End the account's sessions (the desk); one resource, or all.
     EndSessions(Option<String>, oneshot::Sender<Outcome>),
+}
+
+impl Letter {
+    /// Whether it is the one that the store keeps under this key.
+    pub fn is_registered(&self, key: &str) -> bool {
+        matches!(self, Letter::Registered(own, _) if own == key)
+    }
 }

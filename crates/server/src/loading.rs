@@ -7,8 +7,9 @@ use features::blocking::{self, Blocklist};
 use features::offline::Held;
 use features::presence::LastSeen;
 use step::{Domain, Roster};
-use store::StoreError;
+use store::{KeptLetter, StoreError};
 use xmpp::jid::BareJid;
+use xmpp::stanza::Stanza;
 
 use crate::entity::Entity;
 use crate::host::Host;
@@ -18,42 +19,59 @@ use crate::node::Node;
 /// When the store cannot be read, it is tried again after this time; letters wait meanwhile.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Reads an entity. What lives only in memory (sessions and their doors) is carried over from `before`.
+/// Registered letters that wait in the store for an entity, by key.
+pub type Letters = Vec<(String, Stanza)>;
+
+/// Reads an entity, and the letters that it has not read. What lives only in memory (sessions and their doors) is
+/// carried over from `before`.
 pub async fn entity(
     node: &Arc<Node>,
     domain: Arc<Domain>,
     address: &BareJid,
     before: Option<Box<Entity>>,
-) -> Entity {
-    if address.local().is_none() {
-        return Entity::Host(Host::new(domain, node.started));
-    }
+) -> (Entity, Letters) {
     let before = match before.map(|before| *before) {
         // Nothing of it is in the store.
-        Some(anonymous) if !anonymous.is_kept() => return anonymous,
+        Some(anonymous) if !anonymous.is_kept() => return (anonymous, Letters::new()),
         before => before,
     };
     loop {
         match read(node, address, &domain).await {
-            Ok(found) => return carry_over(found, before),
+            Ok((found, letters)) => return (carry_over(found, before), letters),
             Err(error) => {
-                tracing::error!(%error, account = %address, "an account could not be read; trying again");
+                tracing::error!(%error, entity = %address, "an entity could not be read; trying again");
                 node.world.clock.sleep(RETRY_AFTER).await;
             }
         }
     }
 }
 
-/// The account as the store knows it, or nobody.
-async fn read(node: &Node, address: &BareJid, domain: &Arc<Domain>) -> Result<Entity, StoreError> {
+/// The entity as the store knows it, and its letters.
+async fn read(node: &Node, address: &BareJid, domain: &Arc<Domain>) -> Result<(Entity, Letters), StoreError> {
+    let entity = match address.local() {
+        Some(_) => account(node, address, domain).await?,
+        None => Entity::Host(Host::new(domain.clone(), node.started)),
+    };
+    let letters =
+        node.store.letters(address).await?.into_iter().filter_map(|KeptLetter { key, xml, .. }| {
+            let stanza = Stanza::read(&xml).inspect_err(|error| {
+                tracing::error!(%key, to = %address, ?error, "a kept letter cannot be read");
+            });
+            Some((key, stanza.ok()?))
+        });
+    Ok((entity, letters.collect()))
+}
+
+/// The account, or nobody.
+async fn account(node: &Node, address: &BareJid, domain: &Arc<Domain>) -> Result<Entity, StoreError> {
     let store = &node.store;
-    let nobody = Nobody::new(address.clone(), domain.clone());
+    let mut nobody = Nobody::new(address.clone(), domain.clone());
     let Some(record) = store.account(address).await? else { return Ok(Entity::Nobody(nobody)) };
     let (version, items) = store.roster(address).await?;
     let requests = store.notes(address, step::roster::REQUESTS).await?;
     let held = store.offline_size(address).await?;
     let blocked = store.notes(address, blocking::TOPIC).await?;
-    let mut account = nobody.into_account(false);
+    let mut account = nobody.with_account(false);
     account.roster = Roster::load(version, items, requests);
     account.blocklist = Blocklist::load(blocked);
     account.held = Held::load(held.count, held.bytes, held.last_id);

@@ -30,10 +30,10 @@ pub fn session_closed(a: &mut Account, session: SessionId, step: &mut Step<'_>) 
     offline::session_gone(&mut a.held, &a.jid, &a.sessions, session, step);
 }
 
-/// The connection behind a door has gone for good.
-pub fn door_closed(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
+/// The connection behind a door has gone for good. Returns what was meant for it and never left.
+pub fn door_closed(a: &mut Account, session: SessionId, step: &mut Step<'_>) -> Vec<Stanza> {
     session_closed(a, session, step);
-    a.doors.remove(&session);
+    a.doors.remove(&session).map(|door| door.undelivered()).unwrap_or_default()
 }
 
 /// The account's owner removes it (XEP-0077 §3.2).

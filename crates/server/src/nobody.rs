@@ -15,7 +15,7 @@ use xmpp::stanza::{Kind, Stanza, Type};
 
 use crate::account::Account;
 use crate::door::{Door, Outgoing};
-use crate::entity::{Entity, Told};
+use crate::entity::Told;
 use crate::letter::Letter;
 use crate::{pipeline, queries};
 
@@ -35,27 +35,31 @@ impl Nobody {
         Nobody { jid, domain, doors: BTreeMap::new() }
     }
 
-    /// Reads one letter.
-    pub fn read(mut self, letter: Letter, step: &mut Step<'_>, told: &mut Told) -> Entity {
+    /// Reads one letter. Returns the account that it becomes.
+    pub fn read(&mut self, letter: Letter, step: &mut Step<'_>, told: &mut Told) -> Option<Box<Account>> {
         match letter {
             Letter::Arriving(stanza) => self.answer(&stanza, step),
             Letter::Create(credentials, asker) => {
                 let account = self.jid.clone();
                 step.write(Write::AccountCreate { account, credentials, at: step.wall });
                 told.tell(asker, Ok(()));
-                return Entity::Account(self.into_account(false));
+                return Some(self.with_account(false));
             }
             Letter::Bind { door, resource, anonymous: true } => {
-                let mut account = self.into_account(true);
+                let mut account = self.with_account(true);
                 account.bind(door, resource, step);
-                return Entity::Account(account);
+                return Some(account);
             }
             // The account was removed between login and bind; if the connection has gone too, nobody minds.
             Letter::Bind { door, .. } => {
                 let refused = Outgoing::BindRefused(StanzaError::new(Condition::NotAuthorized));
-                let _ = door.put(store::Lsn::default(), refused);
+                door.put(store::Lsn::default(), None, refused);
             }
-            Letter::Closed(session, _) => {
+            Letter::Registered(key, stanza) => {
+                step.write(Write::LetterDrop { key });
+                self.answer(&stanza, step);
+            }
+            Letter::Closed(session) => {
                 self.doors.remove(&session);
             }
             Letter::SetCredentials(_, asker) | Letter::Remove(asker) | Letter::EndSessions(_, asker) => {
@@ -63,7 +67,7 @@ impl Nobody {
             }
             Letter::Leaving(..) | Letter::Returned(..) => {}
         }
-        Entity::Nobody(self)
+        None
     }
 
     /// RFC 6121 §8.5.1: no such user.
@@ -86,14 +90,14 @@ impl Nobody {
     }
 
     /// The account that it becomes, empty.
-    pub fn into_account(self, anonymous: bool) -> Box<Account> {
+    pub fn with_account(&mut self, anonymous: bool) -> Box<Account> {
         Box::new(Account {
-            jid: self.jid,
-            domain: self.domain,
+            jid: self.jid.clone(),
+            domain: self.domain.clone(),
             anonymous,
             removed: false,
             sessions: Sessions::default(),
-            doors: self.doors,
+            doors: std::mem::take(&mut self.doors),
             roster: Roster::default(),
             blocklist: Blocklist::default(),
             held: Held::default(),

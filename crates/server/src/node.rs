@@ -126,9 +126,25 @@ impl Node {
         let doors: Vec<_> = self.doors.lock().values().cloned().collect();
         for door in doors {
             let error = StreamError::new(StreamCondition::SystemShutdown);
-            // One that closes at this moment needs not be told.
-            let _ = door.put(store::Lsn::default(), Outgoing::Close(error));
+            door.put(store::Lsn::default(), None, Outgoing::Close(error));
         }
+    }
+
+    /// Wakes everybody who has letters that the last life of the server kept and did not read; before anybody
+    /// connects.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn hand_out_letters(self: &Arc<Self>) -> Result<(), StoreError> {
+        for recipient in self.store.letter_recipients().await? {
+            match self.domain(recipient.domain()) {
+                Some(_) => self.wake(&recipient),
+                None => {
+                    tracing::warn!(%recipient, "letters wait for an address whose domain is not served any more")
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Asks an account for something and waits until what came of it is committed.

@@ -237,11 +237,10 @@ impl Session {
             return;
         }
         self.asking = None;
-        let (lsn, undelivered) = self.door.close();
+        self.door.close();
         self.node.forget_door(self.door.id);
         if let Some(account) = &self.account {
-            let letter = Letter::Closed(self.door.id, undelivered);
-            self.node.post(account, Envelope { letter, lsn, ticket: None });
+            self.node.post(account, Envelope::new(Letter::Closed(self.door.id)));
         }
     }
 }

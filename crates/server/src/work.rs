@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use step::{Act, Return, Returned, Step};
 use store::{Fate, Lsn};
-use xmpp::error::{Condition, StanzaError};
+use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
 
@@ -54,7 +54,9 @@ impl Node {
             if inner.life == Life::Gone {
                 continue;
             }
-            inner.mailbox.extend(envelope.take());
+            if let Some(envelope) = envelope.take() {
+                inner.push(envelope);
+            }
             match inner.life {
                 Life::Idle => {
                     inner.life = Life::Claimed;
@@ -72,14 +74,26 @@ impl Node {
         }
     }
 
+    /// Has an entity loaded that is asleep, so that it reads the letters which the store has kept for it.
+    pub(crate) fn wake(self: &Arc<Self>, address: &BareJid) {
+        let cell = self.directory.cell(address, self.world.clock.now());
+        let mut inner = cell.inner.lock();
+        if inner.life == Life::Asleep {
+            inner.life = Life::Loading;
+            drop(inner);
+            self.load(cell, None);
+        }
+    }
+
     /// Reads an entity from the store, then lets it read its letters. What lives only in memory (its sessions) is
     /// carried over from `before`.
     fn load(self: &Arc<Self>, cell: Arc<Cell>, before: Option<Box<Entity>>) {
         let Some(domain) = self.domain(cell.address.domain()).cloned() else { return };
         let node = self.clone();
         self.world.spawn.spawn(Box::pin(async move {
-            let entity = loading::entity(&node, domain, &cell.address, before).await;
+            let (entity, letters) = loading::entity(&node, domain, &cell.address, before).await;
             let mut inner = cell.inner.lock();
+            inner.prepend(letters);
             inner.lsn = Lsn::default();
             inner.failures_seen = node.commits.log().failures();
             inner.entity = Some(Box::new(entity));
@@ -105,17 +119,15 @@ impl Node {
         let rests_on = inner.lsn.max(envelope.lsn);
         drop(inner);
 
-        let ticket = envelope.ticket;
-        let survivor = if self.commits.fate(envelope.lsn) == Fate::Failed {
-            // The letter comes from a step that never happened; whoever asked is told by its own ticket.
-            Ok((entity, Lsn::default()))
-        } else {
-            self.read(entity, envelope.letter, rests_on, ticket.as_ref(), work)
+        // A letter whose writer's step never happened is not read; whoever asked is told by its own ticket.
+        let outcome = match self.commits.fate(envelope.lsn) {
+            Fate::Failed => Ok((entity, Lsn::default())),
+            _ => self.read(entity, envelope, rests_on, work),
         };
 
         let mut inner = cell.inner.lock();
         inner.used = self.world.clock.now();
-        match survivor {
+        match outcome {
             Ok((entity, lsn)) => {
                 inner.lsn = inner.lsn.max(lsn);
                 inner.entity = Some(entity);
@@ -129,7 +141,7 @@ impl Node {
             Err(before) => {
                 inner.life = Life::Loading;
                 drop(inner);
-                self.load(cell.clone(), before);
+                self.load(cell.clone(), Some(before));
             }
         }
     }
@@ -148,49 +160,35 @@ impl Node {
     /// anew, with what of it lives only in memory.
     fn read(
         self: &Arc<Self>,
-        entity: Box<Entity>,
-        letter: Letter,
+        mut entity: Box<Entity>,
+        envelope: Envelope,
         rests_on: Lsn,
-        ticket: Option<&Ticket>,
         work: &mut WorkList,
-    ) -> Result<(Box<Entity>, Lsn), Option<Box<Entity>>> {
+    ) -> Result<(Box<Entity>, Lsn), Box<Entity>> {
+        let Envelope { letter, ticket, .. } = envelope;
         let domain = entity.domain().clone();
-        let address = entity.address();
         let was_kept = entity.is_kept();
         let mut step = Step::new(&self.world, &domain);
         let mut told = Told::default();
-        let read = catch_unwind(AssertUnwindSafe(|| entity.read(letter, &mut step, &mut told)));
-        let Ok(entity) = read else {
-            tracing::error!(entity = %address, "a step failed; the entity is loaded anew");
-            if let Some(ticket) = ticket {
-                ticket.refuse();
-            }
-            return Err(None);
-        };
-        let entity = Box::new(entity);
+        if catch_unwind(AssertUnwindSafe(|| entity.read(letter, &mut step, &mut told))).is_err() {
+            return Err(broken(entity, ticket.as_ref()));
+        }
         let mut left = step.finish();
         if !(was_kept && entity.is_kept()) {
             left.writes.clear();
         }
-        let lsn = if left.writes.is_empty() {
-            rests_on
-        } else {
-            match self.commits.log().append(rests_on, left.writes) {
-                Ok(lsn) => lsn,
-                Err(store::Failed) => {
-                    if let Some(ticket) = ticket {
-                        ticket.rest_on(rests_on);
-                    }
-                    return Err(Some(entity));
-                }
+        let Ok(lsn) = self.commits.log().append(rests_on, left.writes) else {
+            if let Some(ticket) = &ticket {
+                ticket.rest_on(rests_on);
             }
+            return Err(entity);
         };
-        if let Some(ticket) = ticket {
+        if let Some(ticket) = &ticket {
             ticket.rest_on(lsn);
         }
         told.at(lsn);
         for act in left.acts {
-            self.carry_out(&entity, act, lsn, ticket, work);
+            self.carry_out(&entity, act, lsn, ticket.as_ref(), work);
         }
         Ok((entity, lsn))
     }
@@ -204,24 +202,27 @@ impl Node {
         ticket: Option<&Ticket>,
         work: &mut WorkList,
     ) {
-        match act {
-            Act::Route(stanza) => self.route(stanza, lsn, ticket, work),
-            Act::Deliver(session, stanza) => {
-                self.through(entity, session, lsn, Outgoing::Stanza(stanza), work);
+        let through = |session, outgoing| {
+            // A session whose connection has gone takes nothing more; what it had is on its way elsewhere.
+            if let Some(door) = entity.door(session) {
+                door.put(lsn, ticket, outgoing);
             }
+        };
+        match act {
+            Act::Route(stanza) => self.route(stanza, Letter::Arriving, lsn, ticket, work),
+            Act::RouteRegistered(key, stanza) => {
+                self.route(stanza, |stanza| Letter::Registered(key, stanza), lsn, ticket, work);
+            }
+            Act::Deliver(session, stanza) => through(session, Outgoing::Stanza(stanza)),
             Act::DeliverThen(session, stanzas, back) => {
                 for stanza in stanzas {
-                    self.through(entity, session, lsn, Outgoing::Stanza(stanza), work);
+                    through(session, Outgoing::Stanza(stanza));
                 }
-                self.through(entity, session, lsn, Outgoing::Left(back), work);
+                through(session, Outgoing::Left(back));
             }
-            Act::Bound(session, jid) => self.through(entity, session, lsn, Outgoing::Bound(jid), work),
-            Act::BindRefused(session, error) => {
-                self.through(entity, session, lsn, Outgoing::BindRefused(error), work);
-            }
-            Act::Close(session, error) => {
-                self.through(entity, session, lsn, Outgoing::Close(error), work);
-            }
+            Act::Bound(session, jid) => through(session, Outgoing::Bound(jid)),
+            Act::BindRefused(session, error) => through(session, Outgoing::BindRefused(error)),
+            Act::Close(session, error) => through(session, Outgoing::Close(error)),
             Act::After(delay, back) => beside::after(self, entity.address(), delay, back),
             Act::Read(read, back) => {
                 beside::read(self, entity.address(), lsn, read, back, ticket.cloned());
@@ -232,38 +233,29 @@ impl Node {
         }
     }
 
-    /// Puts something behind a session's door. If the connection has gone in the meantime, a message comes back to the
-    /// account and takes its way anew.
-    fn through(
+    /// Sends a stanza on its way (RFC 6120 §10), as the letter that `write` makes of it.
+    fn route(
         self: &Arc<Self>,
-        entity: &Entity,
-        session: step::SessionId,
+        stanza: Stanza,
+        write: impl FnOnce(Stanza) -> Letter,
         lsn: Lsn,
-        outgoing: Outgoing,
+        ticket: Option<&Ticket>,
         work: &mut WorkList,
     ) {
-        let Some(door) = entity.door(session) else { return };
-        if let Err(Outgoing::Stanza(stanza)) = door.put(lsn, outgoing) {
-            let letter = Letter::Closed(session, vec![stanza]);
-            self.put(&entity.address(), Envelope { letter, lsn, ticket: None }, work);
-        }
-    }
-
-    /// Sends a stanza on its way (RFC 6120 §10).
-    fn route(self: &Arc<Self>, stanza: Stanza, lsn: Lsn, ticket: Option<&Ticket>, work: &mut WorkList) {
-        let letter = |stanza| Envelope { letter: Letter::Arriving(stanza), lsn, ticket: ticket.cloned() };
-        match destination(self, &stanza) {
-            Destination::Here(address) => self.put(&address, letter(stanza), work),
+        let stanza = match destination(self, &stanza) {
+            Destination::Here(_) => Some(stanza),
             Destination::Remote(domain) => {
                 tracing::debug!(%domain, "there is no way to other servers yet");
-                let error = StanzaError::new(Condition::RemoteServerNotFound);
-                if let Some(bounce) = stanza.error_reply(&error)
-                    && let Destination::Here(address) = destination(self, &bounce)
-                {
-                    self.put(&address, letter(bounce), work);
-                }
+                stanza.error_reply(&StanzaError::new(Condition::RemoteServerNotFound))
             }
-            Destination::Nowhere => tracing::debug!("a stanza without an address was dropped"),
+            Destination::Nowhere => None,
+        };
+        let Some(stanza) = stanza else {
+            return tracing::debug!("a stanza that can be sent nowhere was dropped");
+        };
+        if let Destination::Here(address) = destination(self, &stanza) {
+            let envelope = Envelope { letter: write(stanza), lsn, ticket: ticket.cloned() };
+            self.put(&address, envelope, work);
         }
     }
 
@@ -278,4 +270,18 @@ impl Node {
     ) {
         self.post(to, Envelope { letter: Letter::Returned(back, what), lsn, ticket });
     }
+}
+
+/// An entity whose step has failed within: whoever asked is told, and its connections are closed, since what it holds
+/// in memory may be half changed.
+fn broken(entity: Box<Entity>, ticket: Option<&Ticket>) -> Box<Entity> {
+    tracing::error!(entity = %entity.address(), "a step failed; the entity is loaded anew");
+    if let Some(ticket) = ticket {
+        ticket.refuse();
+    }
+    for door in entity.doors() {
+        let error = StreamError::new(StreamCondition::InternalServerError);
+        door.put(Lsn::default(), None, Outgoing::Close(error));
+    }
+    entity
 }

@@ -14,6 +14,9 @@ use crate::sessions::SessionId;
 pub enum Act {
     /// Send the stanza to whomever its `to` names.
     Route(Stanza),
+    /// Send the stanza, which the store keeps under this key until whoever it is for has read it: a crash between the
+    /// two loses nothing.
+    RouteRegistered(String, Stanza),
     /// Write the stanza to one of the account's own sessions.
     Deliver(SessionId, Stanza),
     /// Write held messages to a session and tell once they have left, so that they can be dropped.

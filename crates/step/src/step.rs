@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use store::Write;
+use store::{KeptLetter, Write};
 use xmpp::error::StreamError;
+use xmpp::jid::Jid;
 use xmpp::stanza::Stanza;
 
 use crate::act::{Act, Read, Return, Work};
@@ -50,6 +51,16 @@ impl<'a> Step<'a> {
     /// Sends a stanza to whomever its `to` names.
     pub fn route(&mut self, stanza: Stanza) {
         self.acts.push(Act::Route(stanza));
+    }
+
+    /// Sends a stanza that changes what the other side keeps: both sides must agree even after a crash, so it is kept
+    /// until whoever it is for has read it.
+    pub fn route_registered(&mut self, stanza: Stanza) {
+        let Some(to) = stanza.to.as_ref().map(Jid::bare) else { return };
+        let key = self.new_id();
+        let xml = stanza.to_xml().into_bytes();
+        self.writes.push(Write::LetterKeep(KeptLetter { key: key.clone(), to, xml }));
+        self.acts.push(Act::RouteRegistered(key, stanza));
     }
 
     /// Writes a stanza to one of the account's own sessions.

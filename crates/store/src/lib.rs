@@ -5,6 +5,7 @@ mod db;
 mod error;
 #[cfg(feature = "fixture")]
 pub mod fixture;
+mod letters;
 mod log;
 mod notes;
 mod offline;
@@ -17,6 +18,7 @@ mod write;
 pub use accounts::{AccountRecord, Credentials, ScramHash, StoredKeys};
 pub use db::rehearsal::Rehearsal;
 pub use error::StoreError;
+pub use letters::KeptLetter;
 pub use log::{Failed, Fate, Log, Lsn};
 pub use offline::{OfflineMessage, OfflineSize};
 pub use roster::{RosterItem, Subscription};

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use xmpp::jid::BareJid;
 
 use crate::db::Sink;
-use crate::{Credentials, RosterItem, accounts, notes, offline, roster};
+use crate::{Credentials, KeptLetter, RosterItem, accounts, letters, notes, offline, roster};
 
 /// One thing to be written. Each group is carried out in the file of its concern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +76,13 @@ pub enum Write {
         /// Up to this one.
         up_to: u64,
     },
+    /// A letter goes to another entity.
+    LetterKeep(KeptLetter),
+    /// A letter has been read.
+    LetterDrop {
+        /// Which.
+        key: String,
+    },
     /// A small thing, by topic and key.
     Note {
         /// Whose.
@@ -112,6 +119,8 @@ impl Write {
             Write::RosterRemove { owner, version, jid } => roster::remove(owner, *version, jid, sink),
             Write::OfflineKeep { owner, id, at, xml } => offline::keep(owner, *id, *at, xml, sink),
             Write::OfflineDrop { owner, up_to } => offline::drop_up_to(owner, *up_to, sink),
+            Write::LetterKeep(letter) => letters::keep(letter, sink),
+            Write::LetterDrop { key } => letters::drop(key, sink),
             Write::Note { owner, topic, key, value } => {
                 notes::note(owner, topic, key, value.as_deref(), sink)
             }

@@ -50,6 +50,12 @@ CREATE TABLE offline_last (
     owner TEXT NOT NULL PRIMARY KEY,
     last_id BIGINT NOT NULL
 );
+CREATE TABLE letters (
+    place BIGINT NOT NULL PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    recipient TEXT NOT NULL,
+    xml BLOB NOT NULL
+);
 CREATE TABLE notes (
     owner TEXT NOT NULL,
     topic TEXT NOT NULL,

@@ -1,0 +1,55 @@
+//! Letters between entities that must not be lost: kept with what their sender has written, dropped with what their
+//! reader writes, so that a crash between the two loses neither (`docs/src/decisions/0006-registered-letters.md`).
+
+use xmpp::jid::BareJid;
+
+use crate::accounts::{address, owned};
+use crate::db::Sink;
+use crate::error::StoreError;
+use crate::store::Store;
+
+/// A letter that has not been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptLetter {
+    /// Its name, used once.
+    pub key: String,
+    /// To whom.
+    pub to: BareJid,
+    /// The stanza.
+    pub xml: Vec<u8>,
+}
+
+impl Store {
+    /// Letters to this address that have not been read, in the order in which they were written.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn letters(&self, to: &BareJid) -> Result<Vec<KeptLetter>, StoreError> {
+        const SQL: &str = "SELECT key, xml FROM letters WHERE recipient = $1 ORDER BY place";
+        let rows = self.db().read(SQL, vec![owned(to)]).await?;
+        rows.into_iter()
+            .map(|mut row| Ok(KeptLetter { key: row.text(0)?, to: to.clone(), xml: row.blob(1)? }))
+            .collect()
+    }
+
+    /// Everybody who has unread letters.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn letter_recipients(&self) -> Result<Vec<BareJid>, StoreError> {
+        const SQL: &str = "SELECT DISTINCT recipient FROM letters ORDER BY recipient";
+        let rows = self.db().read(SQL, Vec::new()).await?;
+        rows.into_iter().map(|mut row| address(&row.text(0)?)).collect()
+    }
+}
+
+pub(crate) fn keep(letter: &KeptLetter, sink: &mut dyn Sink) {
+    // Places follow the log. One is given out again only when no later letter is left.
+    const SQL: &str = "INSERT INTO letters (place, key, recipient, xml) \
+         VALUES ((SELECT COALESCE(MAX(place), 0) + 1 FROM letters), $1, $2, $3)";
+    sink.run(SQL, &[letter.key.as_str().into(), letter.to.as_str().into(), letter.xml.as_slice().into()]);
+}
+
+pub(crate) fn drop(key: &str, sink: &mut dyn Sink) {
+    sink.run("DELETE FROM letters WHERE key = $1", &[key.into()]);
+}
