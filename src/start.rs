@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use admin::{Running, wire};
+use admin::{AdHoc, Running, wire};
 use anyhow::{Context, anyhow};
 use net::{Control, Doors, Entrance, Tls, notify};
 use server::{Config, Node};
@@ -35,11 +35,9 @@ async fn run(config: Arc<Config>) -> anyhow::Result<()> {
     let world = net::world();
     // Accounts that do not exist look the same in every life of the server.
     let secret = store.secret(world.seed()).await?;
-    let node = Node::start(world, store.clone(), config.clone(), secret);
+    let node = Node::start(world, store.clone(), config.clone(), secret, Arc::new(AdHoc));
     node.hand_out_letters().await?;
-    let desk = Running(node.clone());
-    node.set_commands(Arc::new(desk.clone()));
-    let control = open_desk(&config, desk)?;
+    let control = open_desk(&config, Running(node.clone()))?;
     let addresses = doors.addresses();
     let open = doors.open(&node, &tls);
     banner(&config, &addresses)?;

@@ -1,9 +1,11 @@
-//! Every dialogue in `conversations/`, over sockets against this server, on both engines.
+//! Every dialogue in `conversations/`: in rehearsal, and over sockets against this server on both engines.
 //!
 //! `CONVERSATION=blocking cargo test --test conversations` plays only those whose name contains the word.
 #![allow(clippy::unwrap_used)]
 
-use simulator::conversation::{Outcome, Script, play};
+use simulator::conversation::{Outcome, Script, Stage, play};
+use simulator::house::PASSWORD;
+use simulator::rehearsed::Rehearsed;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,14 +16,22 @@ use support::waxwing::Waxwing;
 mod support;
 
 #[test]
+fn as_written_in_rehearsal() {
+    // Each seed tears the bytes elsewhere and lets other things come first.
+    for seed in 1..=3 {
+        play_all(|| Rehearsed::new(seed), |_| String::new());
+    }
+}
+
+#[test]
 fn as_written_on_sqlite() {
-    play_all(None);
+    play_over_sockets(None);
 }
 
 #[test]
 fn as_written_on_postgresql() {
     match Postgres::start() {
-        Ok(postgres) => play_all(Some(Arc::new(postgres))),
+        Ok(postgres) => play_over_sockets(Some(Arc::new(postgres))),
         Err(why) if std::env::var_os("WAXWING_WITHOUT_POSTGRESQL").is_some() => {
             println!("passed over: {why}")
         }
@@ -50,22 +60,29 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
+fn play_over_sockets(postgres: Option<Arc<Postgres>>) {
+    play_all(|| Sockets::new(Waxwing::new(postgres.clone())), |stage| stage.house.last_words());
+}
+
 /// Plays all, four at a time, each with a server of its own, and fails with all that went another way.
-fn play_all(postgres: Option<Arc<Postgres>>) {
+fn play_all<S: Stage>(stage: impl Fn() -> S + Sync, last_words: impl Fn(&S) -> String + Sync) {
     let files = files();
     let next = AtomicUsize::new(0);
     let (failures, played) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                let mut stage = Sockets::new(Waxwing::new(postgres.clone()));
+                let mut stage = stage();
                 while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                     match play_one(file, &mut stage) {
                         Ok(Outcome::Played) => drop(played.fetch_add(1, Ordering::Relaxed)),
                         Ok(Outcome::PassedOver(why)) => {
                             println!("{}: passed over: {why}", file.display())
                         }
-                        Err(why) => failures.lock().unwrap().push(why),
+                        Err(why) => failures.lock().unwrap().push(match last_words(&stage) {
+                            log if log.is_empty() => why,
+                            log => format!("{why}\n    the server's log ends with:\n{log}"),
+                        }),
                     }
                 }
             });
@@ -77,13 +94,9 @@ fn play_all(postgres: Option<Arc<Postgres>>) {
     assert!(failures.is_empty(), "{} went another way:\n\n{}", failures.len(), failures.join("\n\n"));
 }
 
-fn play_one(file: &Path, stage: &mut Sockets<Waxwing>) -> Result<Outcome, String> {
+fn play_one(file: &Path, stage: &mut impl Stage) -> Result<Outcome, String> {
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
     let script = Script::read(&text).map_err(|why| format!("{name}: {why}"))?;
-    let played = play(&script, stage, &|_| "secret".to_owned());
-    played.map_err(|failure| match stage.house.last_words() {
-        log if log.is_empty() => format!("{name} {failure}"),
-        log => format!("{name} {failure}\n    the server's log ends with:\n{log}"),
-    })
+    play(&script, stage, &|_| PASSWORD.to_owned()).map_err(|failure| format!("{name} {failure}"))
 }

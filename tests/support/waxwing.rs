@@ -4,7 +4,7 @@
 use crate::support::authority::Authority;
 use crate::support::postgres::Postgres;
 use crate::support::sockets::{Addresses, House, Identity};
-use simulator::conversation::{Refused, Scene, Setting};
+use simulator::conversation::{Refused, Scene, Setting, settings};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -47,47 +47,27 @@ impl Waxwing {
     fn prepare(&mut self, scene: &Scene) -> Result<Running, String> {
         let dir = tempfile::Builder::new().prefix("waxwing").tempdir().map_err(|error| error.to_string())?;
         let addresses = Addresses { plain: free()?, tls: Some(free()?) };
-        let mut text = format!(
-            "domains = [\"one.test\", \"two.test\"]\ndata_dir = \"{0}/data\"\n\
-             [listen]\nc2s = [\"{1}\"]\nc2s_tls = [\"{2}\"]\n[log]\nlevel = \"info\"\n[sasl]\niterations = 4096\n",
+        let mut text = settings::lines(&scene.settings);
+        let _ = write!(
+            text,
+            "data_dir = \"{}/data\"\nlisten.c2s = [\"{}\"]\nlisten.c2s_tls = [\"{}\"]\n",
             dir.path().display(),
             addresses.plain,
             addresses.tls.unwrap_or(addresses.plain)
         );
-        let has = |setting: &Setting| scene.settings.contains(setting);
-        let _ = writeln!(text, "anonymous = {}", has(&Setting::Anonymous));
-        let _ = writeln!(text, "[registration]\nopen = {}", has(&Setting::RegistrationOpen));
-        let _ = writeln!(text, "[tls]\nrequired = {}", !has(&Setting::PlaintextAllowed));
-        if has(&Setting::ClientCertificates) {
+        if scene.settings.contains(&Setting::ClientCertificates) {
             let authority = Authority::new().map_err(|error| error.to_string())?;
             let file = dir.path().join("clients.pem");
             std::fs::write(&file, &authority.pem).map_err(|error| error.to_string())?;
-            let _ = writeln!(text, "client_ca = \"{}\"", file.display());
+            let _ = writeln!(text, "tls.client_ca = \"{}\"", file.display());
             self.authority = Some(authority);
         }
         if let Some(postgres) = &self.postgres {
-            let _ = writeln!(text, "[store]\nurl = \"{}\"", postgres.database()?);
+            let _ = writeln!(text, "store.url = \"{}\"", postgres.database()?);
         }
-        text.push_str(&tables(&scene.settings));
         std::fs::write(dir.path().join("waxwing.toml"), text).map_err(|error| error.to_string())?;
         Ok(Running { dir, addresses, child: None })
     }
-}
-
-/// The tables that take several settings.
-fn tables(settings: &[Setting]) -> String {
-    let (mut admins, mut contacts) = (Vec::new(), String::new());
-    // Many connections come from one address here, and quickly.
-    let mut limits = "connections_per_second = 0\n".to_owned();
-    for setting in settings {
-        match setting {
-            Setting::Admin(jid) => admins.push(format!("\"{jid}\"")),
-            Setting::Limit(name, value) => drop(writeln!(limits, "{name} = {value}")),
-            Setting::Contact(kind, address) => drop(writeln!(contacts, "{kind} = [\"{address}\"]")),
-            _ => {}
-        }
-    }
-    format!("[admin]\naccounts = [{}]\n[contact]\n{contacts}[limits]\n{limits}", admins.join(", "))
 }
 
 impl House for Waxwing {

@@ -11,7 +11,7 @@ use crate::commands::{Lines, Refused};
 mod running;
 mod stopped;
 
-pub use running::Running;
+pub use running::{AdHoc, Running};
 pub use stopped::Stopped;
 
 /// The outcome of an order.

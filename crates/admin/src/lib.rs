@@ -7,4 +7,4 @@ pub mod keys;
 pub mod wire;
 
 pub use commands::{Argument, Arguments, COMMANDS, Command, Input, Layout, Lines, Refused};
-pub use desk::{Desk, Running, Stopped};
+pub use desk::{AdHoc, Desk, Running, Stopped};

@@ -65,10 +65,9 @@ pub fn work(node: &Arc<Node>, to: BareJid, lsn: Lsn, work: Work, back: Return, t
                 Ok(credentials) => Returned::Keys(credentials),
                 Err(error) => Returned::Refused(error),
             },
-            Work::Command { name, arguments } => match node.commands() {
-                Some(commands) => Returned::Command(commands.run(name, arguments).await),
-                None => Returned::Refused(StanzaError::new(Condition::FeatureNotImplemented)),
-            },
+            Work::Command { name, arguments } => {
+                Returned::Command(node.commands.run(node.clone(), name, arguments).await)
+            }
         };
         node.come_back(&to, back, what, lsn, ticket);
     }));

@@ -29,9 +29,10 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs the commands of the desk; a layer above fills it.
 pub trait Commands: Send + Sync {
-    /// Runs one command; the answer is lines to show, as name and value.
+    /// Runs one command on a node; the answer is lines to show, as name and value.
     fn run(
         &self,
+        node: Arc<Node>,
         name: String,
         arguments: Vec<(String, String)>,
     ) -> BoxFuture<'static, Result<Vec<(String, String)>, String>>;
@@ -53,15 +54,22 @@ pub struct Node {
     pub directory: Directory,
     /// When it started.
     pub started: Instant,
+    /// The desk's commands, for ad-hoc commands (XEP-0050).
+    pub commands: Arc<dyn Commands>,
     domains: BTreeMap<String, Arc<Domain>>,
-    commands: Mutex<Option<Arc<dyn Commands>>>,
     next_session: AtomicU64,
     doors: Mutex<BTreeMap<SessionId, Arc<Door>>>,
 }
 
 impl Node {
     /// Starts a node: opens its doors' waiting room and begins to look after what sleeps.
-    pub fn start(world: World, store: Store, config: Arc<Config>, secret: [u8; 32]) -> Arc<Node> {
+    pub fn start(
+        world: World,
+        store: Store,
+        config: Arc<Config>,
+        secret: [u8; 32],
+        commands: Arc<dyn Commands>,
+    ) -> Arc<Node> {
         let commits = Commits::new(store.log());
         let domains =
             config.domains().into_iter().map(|domain| (domain.name().to_owned(), Arc::new(domain))).collect();
@@ -73,24 +81,14 @@ impl Node {
             store,
             commits,
             config,
+            commands,
             domains,
-            commands: Mutex::new(None),
             next_session: AtomicU64::new(1),
             doors: Mutex::new(BTreeMap::new()),
         });
         node.world.spawn.spawn(Box::pin(node.commits.clone().open_doors()));
         node.world.spawn.spawn(Box::pin(sweep(Arc::downgrade(&node))));
         node
-    }
-
-    /// Hands the desk's commands to the node, for ad-hoc commands (XEP-0050).
-    pub fn set_commands(&self, commands: Arc<dyn Commands>) {
-        *self.commands.lock() = Some(commands);
-    }
-
-    /// The desk's commands, once they are there.
-    pub fn commands(&self) -> Option<Arc<dyn Commands>> {
-        self.commands.lock().clone()
     }
 
     /// One of our domains.
@@ -116,6 +114,11 @@ impl Node {
         self.doors.lock().remove(&id);
     }
 
+    /// The doors of all connections.
+    pub fn doors(&self) -> Vec<Arc<Door>> {
+        self.doors.lock().values().cloned().collect()
+    }
+
     /// Connections that are open, logged in or not.
     pub fn connections(&self) -> usize {
         self.doors.lock().len()
@@ -123,8 +126,7 @@ impl Node {
 
     /// Tells every connection that the server stops (RFC 6120 §4.9.3.20).
     pub fn shutdown(&self) {
-        let doors: Vec<_> = self.doors.lock().values().cloned().collect();
-        for door in doors {
+        for door in self.doors() {
             let error = StreamError::new(StreamCondition::SystemShutdown);
             door.put(store::Lsn::default(), None, Outgoing::Close(error));
         }

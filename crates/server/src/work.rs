@@ -19,9 +19,6 @@ use crate::node::Node;
 use crate::router::{Destination, destination};
 use crate::{beside, loading};
 
-/// Steps that a poster takes on its own time; then a task goes on (performance.md, trap 3).
-const STEPS_PER_POST: usize = 128;
-
 /// Entities that have been claimed and have letters to read, in order.
 type WorkList = VecDeque<Arc<Cell>>;
 
@@ -35,7 +32,7 @@ impl Node {
 
     /// Goes on with entities whose letters wait.
     fn run(self: &Arc<Self>, mut work: WorkList) {
-        for _ in 0..STEPS_PER_POST {
+        for _ in 0..self.world.spawn.steps_per_post() {
             let Some(cell) = work.pop_front() else { return };
             self.step(&cell, &mut work);
         }

@@ -25,8 +25,16 @@ pub trait Entropy: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
 
+/// Steps that a poster takes on its own time; then a task goes on (performance.md, trap 3).
+pub const STEPS_PER_POST: usize = 128;
+
 /// Concurrency: where futures run, and costly computations (PBKDF2) apart from them.
 pub trait Spawn: Send + Sync {
+    /// How many steps a poster takes before it hands the rest of its work list to a task.
+    fn steps_per_post(&self) -> usize {
+        STEPS_PER_POST
+    }
+
     /// Runs a future beside the caller.
     fn spawn(&self, future: BoxFuture<'static, ()>);
     /// Runs a computation on the bounded pool for costly work.

@@ -145,15 +145,17 @@ fn duration(seconds: u64) -> String {
 }
 
 /// Ad-hoc commands of admins come this way.
-impl Commands for Running {
+pub struct AdHoc;
+
+impl Commands for AdHoc {
     fn run(
         &self,
+        node: Arc<Node>,
         name: String,
         arguments: Vec<(String, String)>,
     ) -> BoxFuture<'static, Result<Vec<(String, String)>, String>> {
-        let desk = self.clone();
         Box::pin(async move {
-            let done = commands::run(&desk, &name, &Arguments(arguments)).await;
+            let done = commands::run(&Running(node), &name, &Arguments(arguments)).await;
             done.map_err(|Refused(why)| why)
         })
     }

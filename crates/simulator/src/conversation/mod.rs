@@ -7,6 +7,7 @@ pub mod player;
 pub mod reader;
 mod sasl;
 pub mod script;
+pub mod settings;
 pub mod stage;
 mod template;
 mod words;

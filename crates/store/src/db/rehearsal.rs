@@ -81,6 +81,12 @@ impl Rehearsal {
         (store, Rehearsal(Arc::new(Mutex::new(Stage { disk, log, in_work: None }))))
     }
 
+    /// Has `wake` called when something is appended and the writer, as [`Rehearsal::begin`], found nothing before.
+    /// To be said once in each life.
+    pub fn wakes(&self, wake: impl Fn() + Send + Sync + 'static) {
+        self.0.lock().log.wakes(wake);
+    }
+
     /// How many appends are not yet committed.
     pub fn waiting(&self) -> usize {
         let stage = self.0.lock();

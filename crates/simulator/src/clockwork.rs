@@ -1,7 +1,8 @@
-//! A world on one thread: virtual time, chance from a seed, and tasks that run in a drawn but repeatable order.
+//! The clockwork of a rehearsal: one thread, virtual time, chance from a seed, and tasks that run in a drawn but
+//! repeatable order.
 
-use std::collections::{BTreeMap, BinaryHeap};
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ const FIRST_DAY: Duration = Duration::from_secs(1_767_225_600);
 
 /// Everything that happens in one rehearsal, on one thread.
 #[derive(Clone)]
-pub struct Stage(Arc<Shared>);
+pub struct Clockwork(Arc<Shared>);
 
 struct Shared {
     base: Instant,
@@ -41,11 +42,20 @@ struct State {
     trace: Trace,
 }
 
+impl State {
+    fn new_timer(&mut self, due: Duration) -> u64 {
+        let timer = self.next_timer;
+        self.next_timer += 1;
+        self.timers.push(Reverse((due, timer)));
+        timer
+    }
+}
+
 /// One spawned future.
 struct Task {
     id: u64,
     life: u64,
-    stage: std::sync::Weak<Shared>,
+    clockwork: std::sync::Weak<Shared>,
     queued: AtomicBool,
     future: Mutex<Option<BoxFuture<'static, ()>>>,
 }
@@ -66,10 +76,10 @@ impl Trace {
     }
 }
 
-impl Stage {
-    /// An empty stage.
+impl Clockwork {
+    /// At the first moment, with nothing to do.
     pub fn new(seed: u64) -> Self {
-        Stage(Arc::new(Shared {
+        Clockwork(Arc::new(Shared {
             base: an_instant(),
             state: Mutex::new(State {
                 elapsed: Duration::ZERO,
@@ -89,7 +99,7 @@ impl Stage {
     /// Time, chance and spawn as the node sees them. What is spawned through it ends with this life of the node.
     pub fn world(&self) -> World {
         let life = self.0.state.lock().life;
-        let door = Arc::new(Life { stage: self.clone(), life });
+        let door = Arc::new(Life { clockwork: self.clone(), life });
         World { clock: door.clone(), entropy: door.clone(), spawn: door }
     }
 
@@ -105,6 +115,17 @@ impl Stage {
         drop(state);
         // Dropped without the lock: a future may wake others as it goes.
         drop(dead);
+    }
+
+    /// Everything ends: nothing that was begun goes on, nothing that was arranged comes.
+    pub fn end(&self) {
+        let mut state = self.0.state.lock();
+        state.life += 1;
+        let ended = (std::mem::take(&mut state.tasks), std::mem::take(&mut state.wakers));
+        state.ready.clear();
+        state.timers.clear();
+        drop(state);
+        drop(ended);
     }
 
     /// Runs a future of the rehearsal itself (a client, a fault); it outlives the node.
@@ -129,7 +150,7 @@ impl Stage {
 
     /// Ready when the time has passed.
     pub fn sleep(&self, delay: Duration) -> impl Future<Output = ()> + Send + 'static {
-        Sleep { stage: self.clone(), until: self.elapsed() + delay, timer: None }
+        Sleep { clockwork: self.clone(), until: self.elapsed() + delay, timer: None }
     }
 
     /// Notes something that must be the same in every replay.
@@ -144,27 +165,45 @@ impl Stage {
 
     /// Lets everything happen until nothing is left to do before `until`.
     pub fn run_until(&self, until: Duration) {
-        loop {
-            while let Some(task) = self.next_ready() {
+        self.run_while(until, || true);
+    }
+
+    /// Lets things happen, one after another, as long as `wanted`; at most until nothing is left to do before `until`.
+    pub fn run_while(&self, until: Duration, mut wanted: impl FnMut() -> bool) {
+        while wanted() {
+            if let Some(task) = self.next_ready() {
                 task.poll();
-            }
-            let mut state = self.0.state.lock();
-            match state.timers.peek() {
-                Some(Reverse((due, _))) if *due <= until => {
-                    let Some(Reverse((due, timer))) = state.timers.pop() else { return };
-                    state.elapsed = state.elapsed.max(due);
-                    let waker = state.wakers.remove(&timer);
-                    drop(state);
-                    if let Some(waker) = waker {
-                        waker.wake();
-                    }
-                }
-                _ => {
-                    state.elapsed = state.elapsed.max(until);
-                    return;
-                }
+            } else if !self.next_moment(until) {
+                return;
             }
         }
+    }
+
+    /// Moves on to the next moment for which something has been arranged. `false` if there is none before `until`.
+    fn next_moment(&self, until: Duration) -> bool {
+        let mut state = self.0.state.lock();
+        match state.timers.peek() {
+            Some(Reverse((due, _))) if *due <= until => {}
+            _ => {
+                state.elapsed = state.elapsed.max(until);
+                return false;
+            }
+        }
+        let Some(Reverse((due, timer))) = state.timers.pop() else { return false };
+        state.elapsed = state.elapsed.max(due);
+        let waker = state.wakers.remove(&timer);
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Has `waker` woken once this time of the rehearsal has come.
+    pub fn wake_at(&self, due: Duration, waker: Waker) {
+        let mut state = self.0.state.lock();
+        let timer = state.new_timer(due);
+        state.wakers.insert(timer, waker);
     }
 
     /// Lets time pass.
@@ -199,7 +238,7 @@ impl Stage {
         let task = Arc::new(Task {
             id,
             life,
-            stage: Arc::downgrade(&self.0),
+            clockwork: Arc::downgrade(&self.0),
             queued: AtomicBool::new(true),
             future: Mutex::new(Some(future)),
         });
@@ -216,8 +255,8 @@ impl Task {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Pending => *self.future.lock() = Some(future),
             Poll::Ready(()) => {
-                if let Some(stage) = self.stage.upgrade() {
-                    stage.state.lock().tasks.remove(&self.id);
+                if let Some(clockwork) = self.clockwork.upgrade() {
+                    clockwork.state.lock().tasks.remove(&self.id);
                 }
             }
         }
@@ -226,16 +265,16 @@ impl Task {
 
 impl Wake for Task {
     fn wake(self: Arc<Self>) {
-        if let Some(stage) = self.stage.upgrade()
+        if let Some(clockwork) = self.clockwork.upgrade()
             && !self.queued.swap(true, Ordering::AcqRel)
         {
-            stage.state.lock().ready.push(self.id);
+            clockwork.state.lock().ready.push(self.id);
         }
     }
 }
 
 struct Sleep {
-    stage: Stage,
+    clockwork: Clockwork,
     until: Duration,
     timer: Option<u64>,
 }
@@ -244,17 +283,15 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let stage = self.stage.clone();
-        let mut state = stage.0.state.lock();
+        let clockwork = self.clockwork.clone();
+        let mut state = clockwork.0.state.lock();
         if state.elapsed >= self.until {
             return Poll::Ready(());
         }
         let timer = match self.timer {
             Some(timer) => timer,
             None => {
-                let timer = state.next_timer;
-                state.next_timer += 1;
-                state.timers.push(Reverse((self.until, timer)));
+                let timer = state.new_timer(self.until);
                 self.timer = Some(timer);
                 timer
             }
@@ -267,46 +304,51 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some(timer) = self.timer {
-            self.stage.0.state.lock().wakers.remove(&timer);
+            self.clockwork.0.state.lock().wakers.remove(&timer);
         }
     }
 }
 
 /// The world as one life of the node sees it.
 struct Life {
-    stage: Stage,
+    clockwork: Clockwork,
     life: u64,
 }
 
 impl Clock for Life {
     fn now(&self) -> Instant {
-        self.stage.now()
+        self.clockwork.now()
     }
 
     fn wall(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + FIRST_DAY + self.stage.elapsed()
+        SystemTime::UNIX_EPOCH + FIRST_DAY + self.clockwork.elapsed()
     }
 
     fn sleep(&self, delay: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(self.stage.sleep(delay))
+        Box::pin(self.clockwork.sleep(delay))
     }
 }
 
 impl Entropy for Life {
     fn fill(&self, buffer: &mut [u8]) {
-        self.stage.draw(|chance| chance.fill(buffer));
+        self.clockwork.draw(|chance| chance.fill(buffer));
     }
 }
 
 impl Spawn for Life {
     fn spawn(&self, future: BoxFuture<'static, ()>) {
-        self.stage.start(future, self.life);
+        self.clockwork.start(future, self.life);
+    }
+
+    /// Threads are imitated by cutting work lists at drawn places: what is left races with everything else.
+    fn steps_per_post(&self) -> usize {
+        self.clockwork.draw(|chance| if chance.once_in(4) { 1 + chance.below(3) } else { 128 })
     }
 
     fn run(&self, job: Box<dyn FnOnce() + Send>) -> Result<(), Busy> {
         // Costly work takes a while, so that its answer comes between other things.
-        let delay = Duration::from_millis(self.stage.draw(|chance| chance.below(20)) as u64);
-        let sleep = self.stage.sleep(delay);
+        let delay = Duration::from_millis(self.clockwork.draw(|chance| chance.below(20)) as u64);
+        let sleep = self.clockwork.sleep(delay);
         self.spawn(Box::pin(async move {
             sleep.await;
             job();
@@ -326,10 +368,10 @@ mod tests {
     use super::*;
 
     fn play(seed: u64) -> (Trace, Duration) {
-        let stage = Stage::new(seed);
+        let clockwork = Clockwork::new(seed);
         for number in 0..20_u64 {
-            let own = stage.clone();
-            stage.spawn(async move {
+            let own = clockwork.clone();
+            clockwork.spawn(async move {
                 for round in 0..10 {
                     let delay = own.draw(|chance| chance.below(50)) as u64;
                     own.sleep(Duration::from_millis(delay)).await;
@@ -337,8 +379,8 @@ mod tests {
                 }
             });
         }
-        stage.run_for(Duration::from_secs(10));
-        (stage.trace(), stage.elapsed())
+        clockwork.run_for(Duration::from_secs(10));
+        (clockwork.trace(), clockwork.elapsed())
     }
 
     #[test]
@@ -349,8 +391,8 @@ mod tests {
 
     #[test]
     fn what_a_node_began_ends_with_it() {
-        let stage = Stage::new(3);
-        let world = stage.world();
+        let clockwork = Clockwork::new(3);
+        let world = clockwork.world();
         let sleep = world.clock.sleep(Duration::from_secs(1));
         let told = Arc::new(AtomicBool::new(false));
         let tell = told.clone();
@@ -358,8 +400,8 @@ mod tests {
             sleep.await;
             tell.store(true, Ordering::Relaxed);
         }));
-        stage.end_life();
-        stage.run_for(Duration::from_secs(5));
+        clockwork.end_life();
+        clockwork.run_for(Duration::from_secs(5));
         assert!(!told.load(Ordering::Relaxed));
     }
 }

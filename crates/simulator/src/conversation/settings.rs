@@ -1,0 +1,30 @@
+//! A scene's settings as lines of our own configuration, for stages that have our server on them.
+
+use std::fmt::Write as _;
+
+use super::stage::Setting;
+
+/// The lines, with dotted keys: they go before all sections. Where client certificates are trusted is the stage's own
+/// matter.
+pub fn lines(settings: &[Setting]) -> String {
+    let has = |setting: &Setting| settings.contains(setting);
+    let (mut admins, mut contacts) = (Vec::new(), String::new());
+    // Many connections come from one address in a conversation, and quickly.
+    let mut limits = "limits.connections_per_second = 0\n".to_owned();
+    for setting in settings {
+        match setting {
+            Setting::Admin(jid) => admins.push(format!("\"{jid}\"")),
+            Setting::Limit(name, value) => drop(writeln!(limits, "limits.{name} = {value}")),
+            Setting::Contact(kind, address) => drop(writeln!(contacts, "contact.{kind} = [\"{address}\"]")),
+            _ => {}
+        }
+    }
+    format!(
+        "domains = [\"one.test\", \"two.test\"]\nsasl.iterations = 4096\nsasl.anonymous = {}\n\
+         registration.open = {}\ntls.required = {}\nadmin.accounts = [{}]\n{contacts}{limits}",
+        has(&Setting::Anonymous),
+        has(&Setting::RegistrationOpen),
+        !has(&Setting::PlaintextAllowed),
+        admins.join(", "),
+    )
+}
