@@ -1,6 +1,7 @@
 //! Offline messages (XEP-0160): what comes while nobody is there is kept, and handed over in order.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use step::{Act, Card, Read, Return, SessionId, Sessions, Step, Stop};
 use store::{OfflineMessage, Write};
@@ -27,6 +28,9 @@ pub const DELAY_CARD: Card = Card { xep: 203, version: "2.0", title: "Delayed De
 
 /// Messages handed to a session at a time; the next batch follows when these have left the house.
 const BATCH: usize = 50;
+
+/// When held messages cannot be read, they are asked for again after this time.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What is held for an account, without the messages themselves.
 #[derive(Debug, Default)]
@@ -172,6 +176,18 @@ pub fn read(held: &mut Held, session: SessionId, rows: Vec<OfflineMessage>, step
     draining.leaving = rows.iter().map(|row| (row.id, row.xml.len())).collect();
     let messages = rows.iter().filter_map(|row| Stanza::read(&row.xml).ok()).collect();
     step.act(Act::DeliverThen(session, messages, Return::OfflineLeft(last)));
+}
+
+/// They could not be read: asks again after a while.
+pub fn unreadable(session: SessionId, step: &mut Step<'_>) {
+    step.after(RETRY_AFTER, Return::OfflineAgain(session));
+}
+
+/// Asks again, if the session is still there.
+pub fn again(held: &Held, owner: &BareJid, session: SessionId, step: &mut Step<'_>) {
+    if held.is_draining_to(session) {
+        ask(owner, session, step);
+    }
 }
 
 /// Forgets held messages once they have left the house, and goes on with the next batch.

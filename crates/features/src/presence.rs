@@ -1,5 +1,6 @@
 //! Presence (RFC 6121 §4): who hears that a person's device has come, changed or gone, and who may ask.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use step::{Card, Roster, SessionId, Sessions, Step, Stop};
@@ -98,6 +99,10 @@ fn learn(
     for request in roster.pending_in() {
         step.to_session(id, request);
     }
+    probe_contacts(roster, hears, account, step);
+}
+
+fn probe_contacts(roster: &Roster, hears: Hears<'_>, account: &BareJid, step: &mut Step<'_>) {
     for contact in roster.subscriptions().filter(|jid| hears(jid)) {
         let probe = Stanza::presence(Type::Probe)
             .with_from(account.clone())
@@ -107,7 +112,7 @@ fn learn(
     }
 }
 
-/// A session says that it becomes unavailable (RFC 6121 §4.5.2).
+/// A session says that it becomes unavailable (RFC 6121 §4.5.2). Returns its departure, if it was there for anybody.
 pub fn leave(
     sessions: &mut Sessions,
     roster: &Roster,
@@ -116,20 +121,62 @@ pub fn leave(
     id: SessionId,
     presence: &Stanza,
     step: &mut Step<'_>,
-) {
-    let Some(session) = sessions.find_mut(id) else { return };
+) -> Option<Departure> {
+    let session = sessions.find_mut(id)?;
     let was_available = session.presence.take().is_some();
     session.priority = 0;
-    let directed = std::mem::take(&mut session.directed);
+    let mut directed = std::mem::take(&mut session.directed);
     if was_available {
+        // Subscribers have heard it.
+        directed.retain(|other| !roster.sees_me(&other.bare()));
         tell_subscribers(roster, hears, presence, step);
         tell_own(sessions, account, presence, Some(id), step);
     }
-    // §4.6.3: who was sent directed presence must hear it too.
-    for other in directed {
-        if hears(&other) && !(was_available && roster.sees_me(&other.bare())) {
-            step.route(presence.clone().with_to(other));
+    tell_directed(hears, presence, &directed, step);
+    (was_available || !directed.is_empty()).then(|| Departure { last: presence.clone(), directed })
+}
+
+/// §4.6.3: who was sent directed presence must hear it too.
+fn tell_directed(hears: Hears<'_>, last: &Stanza, directed: &BTreeSet<Jid>, step: &mut Step<'_>) {
+    for other in directed.iter().filter(|jid| hears(jid)) {
+        step.route(last.clone().with_to(other.clone()));
+    }
+}
+
+/// A session that has left, and who besides the subscribers was to know.
+#[derive(Debug)]
+pub struct Departure {
+    /// Its last presence.
+    pub last: Stanza,
+    /// Whom it had sent directed presence.
+    pub directed: BTreeSet<Jid>,
+}
+
+/// What was said of the account's sessions may not have left: everybody is told again who is there and who has gone,
+/// and contacts are asked again.
+pub fn tell_again(
+    sessions: &Sessions,
+    roster: &Roster,
+    hears: Hears<'_>,
+    account: &BareJid,
+    departed: Vec<Departure>,
+    step: &mut Step<'_>,
+) {
+    for Departure { last, directed } in departed {
+        let back = last.from.as_ref().and_then(Jid::resource).and_then(|gone| sessions.by_resource(gone));
+        if back.is_none_or(|session| !session.is_available()) {
+            tell_subscribers(roster, hears, &last, step);
+            tell_own(sessions, account, &last, None, step);
+            tell_directed(hears, &last, &directed, step);
         }
+    }
+    for session in sessions.available() {
+        let Some(presence) = &session.presence else { continue };
+        tell_subscribers(roster, hears, presence, step);
+        tell_own(sessions, account, presence, None, step);
+    }
+    if sessions.available().next().is_some() {
+        probe_contacts(roster, hears, account, step);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use features::blocking::Blocklist;
 use features::offline::Held;
-use features::presence::LastSeen;
+use features::presence::{Departure, LastSeen};
 use futures_channel::oneshot;
 use step::{Domain, Roster, Session, SessionId, Sessions, Step};
 use store::Write;
@@ -41,6 +41,9 @@ pub struct Account {
     pub held: Held,
     /// When it was last available.
     pub last_seen: LastSeen,
+    /// Sessions that have left since all that the account rests on was committed: whoever is to know of it may have to
+    /// be told again.
+    pub departed: Vec<Departure>,
 }
 
 impl Account {
@@ -59,7 +62,10 @@ impl Account {
                     pipeline::undelivered(self, stanza, step);
                 }
             }
-            Letter::Returned(back, what) => returns::to_account(self, back, what, step),
+            Letter::Returned(back, what) | Letter::Answered(back, what) => {
+                returns::to_account(self, back, what, step);
+            }
+            Letter::CarriedOver => moments::carried_over(self, step),
             Letter::Create(_, asker) => {
                 told.tell(asker, Err(StanzaError::new(Condition::Conflict)));
             }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use step::{Read, Return, Returned, Work};
+use step::{Question, Read, Return, Returned, Work};
 use store::{Credentials, Fate, Lsn, StoreError};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::BareJid;
 use xmpp::secret::Password;
 
 use crate::credentials;
-use crate::door::Ticket;
+use crate::directory::Asking;
+use crate::letter::{Envelope, Letter};
 use crate::node::Node;
 
 /// Hands back after a while.
@@ -21,23 +22,37 @@ pub fn after(node: &Arc<Node>, to: BareJid, delay: Duration, back: Return) {
     node.world.spawn.spawn(Box::pin(async move {
         sleep.await;
         if let Some(node) = weak.upgrade() {
-            node.come_back(&to, back, Returned::Time, Lsn::default(), None);
+            node.come_back(&to, back, Returned::Time);
         }
     }));
 }
 
-/// Reads once the store has committed all that the asking entity rests on, so that it sees its own writes.
-pub fn read(node: &Arc<Node>, to: BareJid, lsn: Lsn, read: Read, back: Return, ticket: Option<Ticket>) {
-    let node = node.clone();
+/// Has a question answered, once the store has committed all that the asking entity rests on: then what is read shows
+/// its own writes.
+pub fn ask(node: &Arc<Node>, to: BareJid, lsn: Lsn, asking: Asking) {
     let task = node.clone();
     node.world.spawn.spawn(Box::pin(async move {
-        let node = task;
-        let what = match node.commits.settled(lsn).await {
-            Fate::Committed => rows(&node, read).await.unwrap_or_else(|error| refused(&error)),
+        let Asking { question, back, ticket } = asking;
+        let what = match task.commits.settled(lsn).await {
+            Fate::Committed => answer(&task, question).await,
             _ => Returned::Refused(StanzaError::new(Condition::ResourceConstraint)),
         };
-        node.come_back(&to, back, what, Lsn::default(), ticket);
+        let letter = Letter::Answered(back, what);
+        task.post(&to, Envelope { letter, lsn: Lsn::default(), ticket });
     }));
+}
+
+async fn answer(node: &Arc<Node>, question: Question) -> Returned {
+    match question {
+        Question::Read(read) => rows(node, read).await.unwrap_or_else(|error| refused(&error)),
+        Question::Work(Work::Keys(password)) => match keys(node, password).await {
+            Ok(credentials) => Returned::Keys(credentials),
+            Err(error) => Returned::Refused(error),
+        },
+        Question::Work(Work::Command { name, arguments }) => {
+            Returned::Command(node.commands.run(node.clone(), name, arguments).await)
+        }
+    }
 }
 
 async fn rows(node: &Node, read: Read) -> Result<Returned, StoreError> {
@@ -52,25 +67,6 @@ async fn rows(node: &Node, read: Read) -> Result<Returned, StoreError> {
 fn refused(error: &StoreError) -> Returned {
     tracing::error!(%error, "the store could not be read");
     Returned::Refused(StanzaError::new(Condition::InternalServerError))
-}
-
-/// Has something computed, or done by another entity.
-pub fn work(node: &Arc<Node>, to: BareJid, lsn: Lsn, work: Work, back: Return, ticket: Option<Ticket>) {
-    let node = node.clone();
-    let task = node.clone();
-    node.world.spawn.spawn(Box::pin(async move {
-        let node = task;
-        let what = match work {
-            Work::Keys(password) => match keys(&node, password).await {
-                Ok(credentials) => Returned::Keys(credentials),
-                Err(error) => Returned::Refused(error),
-            },
-            Work::Command { name, arguments } => {
-                Returned::Command(node.commands.run(node.clone(), name, arguments).await)
-            }
-        };
-        node.come_back(&to, back, what, lsn, ticket);
-    }));
 }
 
 /// Derives SCRAM keys on the bounded pool.

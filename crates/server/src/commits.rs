@@ -15,6 +15,7 @@ pub struct Commits {
     waiting: Mutex<Vec<(Lsn, Waker)>>,
     changed: AtomicBool,
     opener: AtomicWaker,
+    healer: AtomicWaker,
 }
 
 impl Commits {
@@ -25,12 +26,14 @@ impl Commits {
             waiting: Mutex::new(Vec::new()),
             changed: AtomicBool::new(false),
             opener: AtomicWaker::new(),
+            healer: AtomicWaker::new(),
         });
         let told = Arc::downgrade(&commits);
         log.on_change(Arc::new(move || {
             if let Some(commits) = told.upgrade() {
                 commits.changed.store(true, Ordering::Release);
                 commits.opener.wake();
+                commits.healer.wake();
             }
         }));
         commits
@@ -62,6 +65,18 @@ impl Commits {
         poll_fn(|context| match self.wait(lsn, context.waker()) {
             Fate::Pending => Poll::Pending,
             known => Poll::Ready(known),
+        })
+        .await
+    }
+
+    /// Ready when more groups have failed than `seen`; returns how many.
+    pub async fn next_failure(&self, seen: u64) -> u64 {
+        poll_fn(|context| {
+            self.healer.register(context.waker());
+            match self.log.failures() {
+                failures if failures > seen => Poll::Ready(failures),
+                _ => Poll::Pending,
+            }
         })
         .await
     }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use step::{Question, Return};
 use store::Lsn;
 use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
 
+use crate::door::Ticket;
 use crate::entity::Entity;
 use crate::letter::{Envelope, Letter};
 
@@ -54,11 +56,35 @@ pub struct Inner {
     /// Registered letters that were found in the store when the entity was loaded, before they came by post: what
     /// comes by post under these keys has been read already.
     pub found: Vec<String>,
+    /// Whether a question of the entity is being answered.
+    pub asking: bool,
+    /// Questions that wait until it has been.
+    pub questions: VecDeque<Asking>,
     /// When it was last stepped.
     pub used: Instant,
 }
 
+/// A question that waits.
+pub struct Asking {
+    /// What is asked.
+    pub question: Question,
+    /// Who gets the answer.
+    pub back: Return,
+    /// The stanza that it comes from.
+    pub ticket: Option<Ticket>,
+}
+
 impl Inner {
+    /// The question to be answered next, if none is being answered.
+    pub fn next_question(&mut self) -> Option<Asking> {
+        if self.asking {
+            return None;
+        }
+        let next = self.questions.pop_front();
+        self.asking = next.is_some();
+        next
+    }
+
     /// Puts letters that the store has kept before all others, unless they are in the mailbox.
     pub fn prepend(&mut self, kept: Vec<(String, Stanza)>) {
         for (key, stanza) in kept.into_iter().rev() {
@@ -90,6 +116,8 @@ impl Cell {
             lsn: Lsn::default(),
             failures_seen: 0,
             found: Vec::new(),
+            asking: false,
+            questions: VecDeque::new(),
             used: now,
         };
         Cell { address, inner: Mutex::new(inner) }
@@ -139,12 +167,17 @@ impl Directory {
         swept
     }
 
-    /// Looks at every cell in turn, as it is at that moment.
-    pub fn visit(&self, mut visit: impl FnMut(&BareJid, &Inner)) {
+    /// Looks at every cell in turn.
+    pub fn cells(&self, mut visit: impl FnMut(&Arc<Cell>)) {
         for shard in &self.shards {
             let cells: Vec<_> = shard.lock().values().cloned().collect();
-            cells.iter().for_each(|cell| visit(&cell.address, &cell.inner.lock()));
+            cells.iter().for_each(&mut visit);
         }
+    }
+
+    /// Looks at every cell in turn, as it is at that moment.
+    pub fn visit(&self, mut visit: impl FnMut(&BareJid, &Inner)) {
+        self.cells(|cell| visit(&cell.address, &cell.inner.lock()));
     }
 
     /// Entities in memory.

@@ -243,8 +243,18 @@ struct Share {
 impl Ticket {
     /// A consequence of the stanza rests on this.
     pub fn rest_on(&self, lsn: Lsn) {
-        if let Handled::At(rests_on) = &mut *self.0.rests_on.lock() {
+        if let Handled::At(rests_on) = &mut *self.0.rests_on.lock()
+            && self.0.door.commits.fate(*rests_on) != Fate::Failed
+        {
             *rests_on = lsn.max(*rests_on);
+        }
+    }
+
+    /// Whether a consequence of the stanza is lost; its sender is told, or has been.
+    pub fn is_lost(&self) -> bool {
+        match *self.0.rests_on.lock() {
+            Handled::At(lsn) => self.0.door.commits.fate(lsn) == Fate::Failed,
+            Handled::Refused => true,
         }
     }
 

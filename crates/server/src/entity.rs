@@ -40,6 +40,13 @@ impl Entity {
         }
     }
 
+    /// All that it rests on is committed.
+    pub fn settled(&mut self) {
+        if let Entity::Account(account) = self {
+            account.departed.clear();
+        }
+    }
+
     /// Its bare address.
     pub fn address(&self) -> BareJid {
         match self {

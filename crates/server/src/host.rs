@@ -45,7 +45,7 @@ impl Host {
                     pipeline::stopped(&stanza, stop, step);
                 }
             }
-            Letter::Returned(Return::Command(asked), what) => {
+            Letter::Answered(Return::Command(asked), what) => {
                 features::ad_hoc::returned(asked, what, step);
             }
             _ => {}

@@ -49,8 +49,13 @@ pub enum Letter {
     },
     /// A connection is gone.
     Closed(SessionId),
-    /// Something that the entity wished for comes back.
+    /// Something that the entity wished for comes back: a time has come, something has left.
     Returned(Return, Returned),
+    /// The answer to the entity's question.
+    Answered(Return, Returned),
+    /// The entity has been loaded anew, since the store has refused what it rested on. Its sessions go on; what it meant
+    /// to tell others has not left.
+    CarriedOver,
     /// Make the account (registration, or the desk).
     Create(Credentials, oneshot::Sender<Outcome>),
     /// Change the account's keys (the desk, or an upgrade on login).
@@ -62,6 +67,11 @@ pub enum Letter {
 }
 
 impl Letter {
+    /// Whether it answers a question of the entity, which may now ask the next.
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Letter::Answered(..))
+    }
+
     /// Whether it is the one that the store keeps under this key.
     pub fn is_registered(&self, key: &str) -> bool {
         matches!(self, Letter::Registered(own, _) if own == key)

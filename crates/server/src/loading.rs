@@ -85,6 +85,7 @@ fn carry_over(mut found: Entity, before: Option<Entity>) -> Entity {
         (Entity::Account(account), Some(Entity::Account(before))) => {
             account.sessions = before.sessions;
             account.doors = before.doors;
+            account.departed = before.departed;
         }
         (Entity::Account(account), Some(Entity::Nobody(before))) => account.doors = before.doors,
         (Entity::Nobody(nobody), Some(Entity::Account(before))) => nobody.doors = before.doors,

@@ -1,4 +1,4 @@
-//! What happens when a session leaves or an account is removed.
+//! What happens when a session leaves, an account is loaded anew, or is removed.
 
 use features::{offline, presence, registration, subscription};
 use step::{Reply, SessionId, Step};
@@ -13,7 +13,8 @@ use crate::account::Account;
 pub fn session_unavailable(a: &mut Account, session: SessionId, last: &Stanza, step: &mut Step<'_>) {
     let was_available = a.sessions.find(session).is_some_and(|session| session.is_available());
     let hears = |jid: &Jid| !a.blocklist.blocks(jid);
-    presence::leave(&mut a.sessions, &a.roster, &hears, &a.jid, session, last, step);
+    let departure = presence::leave(&mut a.sessions, &a.roster, &hears, &a.jid, session, last, step);
+    a.departed.extend(departure);
     offline::session_gone(&mut a.held, &a.jid, &a.sessions, session, step);
     if was_available && a.sessions.available().next().is_none() {
         a.remember_seen(step.wall, last.child_text(ns::CLIENT, "status"), step);
@@ -34,6 +35,16 @@ pub fn session_closed(a: &mut Account, session: SessionId, step: &mut Step<'_>) 
 pub fn door_closed(a: &mut Account, session: SessionId, step: &mut Step<'_>) -> Vec<Stanza> {
     session_closed(a, session, step);
     a.doors.remove(&session).map(|door| door.undelivered()).unwrap_or_default()
+}
+
+/// The account has been loaded anew after a failed commit. What it had told others may not have left.
+pub fn carried_over(a: &mut Account, step: &mut Step<'_>) {
+    let hears = |jid: &Jid| !a.blocklist.blocks(jid);
+    let departed = std::mem::take(&mut a.departed);
+    presence::tell_again(&a.sessions, &a.roster, &hears, &a.jid, departed, step);
+    if let Some(session) = a.sessions.most_available().next() {
+        offline::hand_over(&mut a.held, &a.jid, session.id, step);
+    }
 }
 
 /// The account's owner removes it (XEP-0077 §3.2).

@@ -65,7 +65,13 @@ impl Nobody {
             Letter::SetCredentials(_, asker) | Letter::Remove(asker) | Letter::EndSessions(_, asker) => {
                 told.tell(asker, Err(StanzaError::new(Condition::ItemNotFound)));
             }
-            Letter::Leaving(..) | Letter::Returned(..) => {}
+            Letter::Answered(back, _) => {
+                // The account was removed while it had a question answered for somebody.
+                if let Some(asked) = back.asked() {
+                    pipeline::stopped(asked, Condition::ServiceUnavailable.into(), step);
+                }
+            }
+            Letter::Leaving(..) | Letter::Returned(..) | Letter::CarriedOver => {}
         }
         None
     }
@@ -102,6 +108,7 @@ impl Nobody {
             blocklist: Blocklist::default(),
             held: Held::default(),
             last_seen: LastSeen::default(),
+            departed: Vec::new(),
         })
     }
 }

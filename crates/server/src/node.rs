@@ -27,6 +27,9 @@ const SLEEPS_AFTER: Duration = Duration::from_secs(300);
 /// How often the directory is looked through for such accounts.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
+/// While commits fail, entities that rest on them are looked for no more often than this.
+const HEAL_EVERY: Duration = Duration::from_millis(500);
+
 /// Runs the commands of the desk; a layer above fills it.
 pub trait Commands: Send + Sync {
     /// Runs one command on a node; the answer is lines to show, as name and value.
@@ -88,6 +91,7 @@ impl Node {
         });
         node.world.spawn.spawn(Box::pin(node.commits.clone().open_doors()));
         node.world.spawn.spawn(Box::pin(sweep(Arc::downgrade(&node))));
+        node.world.spawn.spawn(Box::pin(heal(Arc::downgrade(&node))));
         node
     }
 
@@ -210,5 +214,19 @@ async fn sweep(node: std::sync::Weak<Node>) {
             let settled = node.commits.fate(inner.lsn) == Fate::Committed;
             idle && settled && inner.entity.as_ref().is_some_and(|entity| entity.may_sleep())
         });
+    }
+}
+
+/// Has entities loaded anew after commits have failed, as long as the node lives.
+async fn heal(node: std::sync::Weak<Node>) {
+    let mut seen = 0;
+    loop {
+        let Some(commits) = node.upgrade().map(|node| node.commits.clone()) else { return };
+        seen = commits.next_failure(seen).await;
+        let Some(node) = node.upgrade() else { return };
+        node.reload_failed();
+        let pause = node.world.clock.sleep(HEAL_EVERY);
+        drop(node);
+        pause.await;
     }
 }

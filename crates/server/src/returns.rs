@@ -11,9 +11,8 @@ pub fn to_account(a: &mut Account, back: Return, what: Returned, step: &mut Step
         (Return::Offline(session), Returned::Offline(rows)) => {
             offline::read(&mut a.held, session, rows, step);
         }
-        (Return::Offline(session), _) => {
-            offline::session_gone(&mut a.held, &a.jid, &a.sessions, session, step);
-        }
+        (Return::Offline(session), _) => offline::unreadable(session, step),
+        (Return::OfflineAgain(session), _) => offline::again(&a.held, &a.jid, session, step),
         (Return::OfflineLeft(up_to), _) => offline::left(&mut a.held, &a.jid, up_to, step),
         (Return::VCard(asked), what) => vcard::returned(&a.jid, asked, what, step),
         (Return::Private(asked), what) => private::returned(&a.jid, asked, what, step),

@@ -151,7 +151,7 @@ impl Session {
         }
         let Some(account) = &self.account else { return };
         for back in std::mem::take(&mut self.leaving) {
-            self.node.come_back(account, back, Returned::Left, Lsn::default(), None);
+            self.node.come_back(account, back, Returned::Left);
         }
     }
 

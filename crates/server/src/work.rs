@@ -11,7 +11,7 @@ use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
 
-use crate::directory::{Cell, Life};
+use crate::directory::{Asking, Cell, Inner, Life};
 use crate::door::{Outgoing, Ticket};
 use crate::entity::{Entity, Told};
 use crate::letter::{Envelope, Letter};
@@ -82,15 +82,33 @@ impl Node {
         }
     }
 
+    /// Has every idle entity loaded anew whose state rests on writes that the store has refused; a busy one sees to it
+    /// itself.
+    pub(crate) fn reload_failed(self: &Arc<Self>) {
+        let mut work = WorkList::new();
+        self.directory.cells(|cell| {
+            let mut inner = cell.inner.lock();
+            if inner.life == Life::Idle && self.commits.fate(inner.lsn) == Fate::Failed {
+                inner.life = Life::Claimed;
+                work.push_back(cell.clone());
+            }
+        });
+        self.run(work);
+    }
+
     /// Reads an entity from the store, then lets it read its letters. What lives only in memory (its sessions) is
     /// carried over from `before`.
     fn load(self: &Arc<Self>, cell: Arc<Cell>, before: Option<Box<Entity>>) {
         let Some(domain) = self.domain(cell.address.domain()).cloned() else { return };
         let node = self.clone();
+        let carried_over = before.is_some();
         self.world.spawn.spawn(Box::pin(async move {
             let (entity, letters) = loading::entity(&node, domain, &cell.address, before).await;
             let mut inner = cell.inner.lock();
             inner.prepend(letters);
+            if carried_over {
+                inner.mailbox.push_front(Envelope::new(Letter::CarriedOver));
+            }
             inner.lsn = Lsn::default();
             inner.failures_seen = node.commits.log().failures();
             inner.entity = Some(Box::new(entity));
@@ -109,17 +127,23 @@ impl Node {
             drop(inner);
             return self.load(cell.clone(), before);
         }
-        let (Some(envelope), Some(entity)) = (inner.mailbox.pop_front(), inner.entity.take()) else {
+        let Some(envelope) = inner.mailbox.pop_front() else {
             inner.life = Life::Idle;
-            return;
+            return self.ask_next(cell, &mut inner);
         };
+        let Some(mut entity) = inner.entity.take() else { return };
         let rests_on = inner.lsn.max(envelope.lsn);
+        if self.commits.fate(inner.lsn) == Fate::Committed {
+            entity.settled();
+        }
+        if envelope.letter.is_answer() {
+            inner.asking = false;
+        }
         drop(inner);
 
-        // A letter whose writer's step never happened is not read; whoever asked is told by its own ticket.
-        let outcome = match self.commits.fate(envelope.lsn) {
-            Fate::Failed => Ok((entity, Lsn::default())),
-            _ => self.read(entity, envelope, rests_on, work),
+        let outcome = match self.is_void(&envelope) {
+            true => Ok((entity, Lsn::default())),
+            false => self.read(cell, entity, envelope, rests_on, work),
         };
 
         let mut inner = cell.inner.lock();
@@ -128,6 +152,7 @@ impl Node {
             Ok((entity, lsn)) => {
                 inner.lsn = inner.lsn.max(lsn);
                 inner.entity = Some(entity);
+                self.ask_next(cell, &mut inner);
                 if inner.mailbox.is_empty() {
                     inner.life = Life::Idle;
                 } else {
@@ -143,8 +168,23 @@ impl Node {
         }
     }
 
+    /// A letter whose writer's step never happened is not read, nor one that comes of a stanza which has been lost: whoever
+    /// asked is told by its own ticket. A registered letter is read all the same once it has been written.
+    fn is_void(&self, envelope: &Envelope) -> bool {
+        let lost = envelope.ticket.as_ref().is_some_and(Ticket::is_lost);
+        self.commits.fate(envelope.lsn) == Fate::Failed
+            || (lost && !matches!(envelope.letter, Letter::Registered(..)))
+    }
+
+    /// Has the entity's next question answered, if none is being answered.
+    fn ask_next(self: &Arc<Self>, cell: &Cell, inner: &mut Inner) {
+        if let Some(next) = inner.next_question() {
+            beside::ask(self, cell.address.clone(), inner.lsn, next);
+        }
+    }
+
     /// Whether the entity's state rests on writes that the store has refused.
-    fn rests_on_failure(&self, inner: &mut crate::directory::Inner) -> bool {
+    fn rests_on_failure(&self, inner: &mut Inner) -> bool {
         let failures = self.commits.log().failures();
         if failures == inner.failures_seen {
             return false;
@@ -157,6 +197,7 @@ impl Node {
     /// anew, with what of it lives only in memory.
     fn read(
         self: &Arc<Self>,
+        cell: &Cell,
         mut entity: Box<Entity>,
         envelope: Envelope,
         rests_on: Lsn,
@@ -185,7 +226,7 @@ impl Node {
         }
         told.at(lsn);
         for act in left.acts {
-            self.carry_out(&entity, act, lsn, ticket.as_ref(), work);
+            self.carry_out(cell, &entity, act, lsn, ticket.as_ref(), work);
         }
         Ok((entity, lsn))
     }
@@ -193,6 +234,7 @@ impl Node {
     /// Does what a step wished for.
     fn carry_out(
         self: &Arc<Self>,
+        cell: &Cell,
         entity: &Entity,
         act: Act,
         lsn: Lsn,
@@ -220,12 +262,10 @@ impl Node {
             Act::Bound(session, jid) => through(session, Outgoing::Bound(jid)),
             Act::BindRefused(session, error) => through(session, Outgoing::BindRefused(error)),
             Act::Close(session, error) => through(session, Outgoing::Close(error)),
-            Act::After(delay, back) => beside::after(self, entity.address(), delay, back),
-            Act::Read(read, back) => {
-                beside::read(self, entity.address(), lsn, read, back, ticket.cloned());
-            }
-            Act::Work(job, back) => {
-                beside::work(self, entity.address(), lsn, job, back, ticket.cloned());
+            Act::After(delay, back) => beside::after(self, cell.address.clone(), delay, back),
+            Act::Ask(question, back) => {
+                let asking = Asking { question, back, ticket: ticket.cloned() };
+                cell.inner.lock().questions.push_back(asking);
             }
         }
     }
@@ -257,15 +297,8 @@ impl Node {
     }
 
     /// Posts what comes back to an entity from beside it.
-    pub(crate) fn come_back(
-        self: &Arc<Self>,
-        to: &BareJid,
-        back: Return,
-        what: Returned,
-        lsn: Lsn,
-        ticket: Option<Ticket>,
-    ) {
-        self.post(to, Envelope { letter: Letter::Returned(back, what), lsn, ticket });
+    pub(crate) fn come_back(self: &Arc<Self>, to: &BareJid, back: Return, what: Returned) {
+        self.post(to, Envelope::new(Letter::Returned(back, what)));
     }
 }
 

@@ -41,14 +41,8 @@ struct Life {
     store: Store,
     node: Option<Arc<Node>>,
     links: Vec<Link>,
-}
-
-/// What was in the air when a node was killed.
-pub struct Wreck {
-    /// Stanzas that waited behind doors.
-    pub undelivered: Vec<Stanza>,
-    /// The connections.
-    pub links: Vec<Link>,
+    /// Connections of former lives.
+    ended: Vec<Link>,
 }
 
 impl House {
@@ -68,7 +62,7 @@ impl House {
             config: Arc::new(config),
             hand,
             moods: Arc::new(Mutex::new(Mood::GOOD)),
-            life: Mutex::new(Life { store, node: None, links: Vec::new() }),
+            life: Mutex::new(Life { store, node: None, links: Vec::new(), ended: Vec::new() }),
         }))
     }
 
@@ -120,23 +114,34 @@ impl House {
         Some(link)
     }
 
+    /// Cuts one of the connections, if there are any.
+    pub fn cut_one(&self) {
+        let life = self.0.life.lock();
+        let open: Vec<_> = life.links.iter().filter(|link| !link.has_ended()).collect();
+        if !open.is_empty() {
+            self.0.clockwork.draw(|chance| open[chance.below(open.len())].clone()).cut();
+        }
+    }
+
+    /// All that was written to clients on connections that have ended.
+    pub fn written(&self) -> Vec<Vec<u8>> {
+        let life = self.0.life.lock();
+        life.ended.iter().chain(&life.links).filter_map(Link::written).collect()
+    }
+
     /// Kills the node at this instant: what was not committed is gone. What is on a wire arrives, or is lost with the
-    /// connection, as the seed says.
-    pub fn kill(&self) -> Wreck {
-        let (node, links) = {
-            let mut life = self.0.life.lock();
-            (life.node.take(), std::mem::take(&mut life.links))
-        };
+    /// connection, as the seed says. Returns the stanzas that waited behind doors.
+    pub fn kill(&self) -> Vec<Stanza> {
+        let node = self.0.life.lock().node.take();
         let doors = node.iter().flat_map(|node| node.doors());
         let undelivered = doors.flat_map(|door| door.undelivered()).collect();
-        self.next_life();
-        for link in &links {
+        for link in self.next_life() {
             match self.0.clockwork.draw(|chance| chance.once_in(2)) {
                 true => link.close(Way::Down),
                 false => link.cut(),
             }
         }
-        Wreck { undelivered, links }
+        undelivered
     }
 
     /// Stops the node as SIGTERM does: clients are told, everything is written.
@@ -146,21 +151,21 @@ impl House {
         node.shutdown();
         clockwork.run_while(clockwork.elapsed() + FAREWELL, || node.connections() > 0);
         clockwork.run_while(clockwork.elapsed() + FAREWELL, || self.0.hand.waiting() > 0);
-        let mut life = self.0.life.lock();
-        life.node = None;
-        let links = std::mem::take(&mut life.links);
-        drop(life);
-        self.next_life();
-        links.iter().for_each(|link| link.close(Way::Down));
+        self.0.life.lock().node = None;
+        self.next_life().iter().for_each(|link| link.close(Way::Down));
     }
 
-    fn next_life(&self) {
+    /// This life ends, and the store is as the next one finds it. Returns the connections.
+    fn next_life(&self) -> Vec<Link> {
         self.0.clockwork.end_life();
         let store = self.0.hand.crash();
-        self.0.life.lock().store = store;
+        let mut life = self.0.life.lock();
+        life.store = store;
+        let links = std::mem::take(&mut life.links);
+        life.ended.extend(links.iter().cloned());
+        links
     }
 }
-
 /// The store in rehearsal answers at once.
 fn at_once<T>(question: impl Future<Output = Result<T, store::StoreError>>) -> Result<T, store::StoreError> {
     question.now_or_never().unwrap_or(Err(store::StoreError::Closed))

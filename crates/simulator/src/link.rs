@@ -51,8 +51,8 @@ struct Shared {
     clockwork: Clockwork,
     weather: Weather,
     ways: Mutex<[Direction; 2]>,
-    /// What the node had for the client and the client will never have.
-    lost: Mutex<Vec<u8>>,
+    /// All that the node has written to the client.
+    written: Mutex<Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -72,7 +72,7 @@ impl Link {
     /// A new connection.
     pub fn new(clockwork: &Clockwork, weather: Weather) -> Self {
         let clockwork = clockwork.clone();
-        Link(Arc::new(Shared { clockwork, weather, ways: Mutex::default(), lost: Mutex::default() }))
+        Link(Arc::new(Shared { clockwork, weather, ways: Mutex::default(), written: Mutex::default() }))
     }
 
     /// Sends bytes, as many as there is room for; says how many. The context is woken when there is more room.
@@ -80,8 +80,6 @@ impl Link {
         let mut ways = self.0.ways.lock();
         let direction = &mut ways[way as usize];
         if direction.closed {
-            drop(ways);
-            self.lose(way, bytes);
             return bytes.len();
         }
         let room = CAPACITY_BYTES.saturating_sub(direction.bytes).min(bytes.len());
@@ -129,11 +127,7 @@ impl Link {
         let mut wakers = Vec::new();
         for way in [Way::Up, Way::Down] {
             let direction = &mut ways[way as usize];
-            for (_, carried) in std::mem::take(&mut direction.carried) {
-                if let Carried::Bytes(bytes) = carried {
-                    self.lose(way, &bytes);
-                }
-            }
+            direction.carried.clear();
             direction.closed = true;
             direction.stalled = false;
             direction.carried.push_back((Duration::ZERO, Carried::End));
@@ -144,16 +138,20 @@ impl Link {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Bytes that will never arrive.
-    pub fn lose(&self, way: Way, bytes: &[u8]) {
-        if way == Way::Down {
-            self.0.lost.lock().extend_from_slice(bytes);
-        }
+    /// Whether the node's end has closed.
+    pub fn has_ended(&self) -> bool {
+        self.0.ways.lock()[Way::Down as usize].closed
     }
 
-    /// What the node had for the client, in order, and the client will never have.
-    pub fn take_lost(&self) -> Vec<u8> {
-        std::mem::take(&mut self.0.lost.lock())
+    /// The node has this for the client, though there may be no room for it yet.
+    pub fn note_written(&self, bytes: &[u8]) {
+        self.0.written.lock().extend_from_slice(bytes);
+    }
+
+    /// All that the node has written to the client, whether it has arrived or not, once the connection has ended.
+    pub fn written(&self) -> Option<Vec<u8>> {
+        let closed = self.0.ways.lock()[Way::Down as usize].closed;
+        closed.then(|| self.0.written.lock().clone())
     }
 
     /// What arrives next, once it has arrived.

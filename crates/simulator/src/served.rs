@@ -34,6 +34,7 @@ impl Served {
 
     fn write(&mut self, context: &Context<'_>) {
         if let Some(more) = self.session.take_output() {
+            self.link.note_written(&more);
             self.unsent.extend_from_slice(&more);
         }
         let written = self.link.write(Way::Down, &self.unsent, Some(context));
@@ -68,12 +69,6 @@ impl Served {
             self.timer = None;
             context.waker().wake_by_ref();
         }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.link.lose(Way::Down, &self.unsent);
     }
 }
 

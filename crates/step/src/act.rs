@@ -29,10 +29,18 @@ pub enum Act {
     Close(SessionId, StreamError),
     /// Hand back after this time.
     After(Duration, Return),
-    /// Read from the store, once it has committed all that this entity rests on.
-    Read(Read, Return),
-    /// Have something costly computed, or done by another entity.
-    Work(Work, Return),
+    /// Have a question answered beside the entity: one at a time, in the order they were asked, each once the answer
+    /// to the one before has been read. So whoever reads, decides and writes sees what was decided before.
+    Ask(Question, Return),
+}
+
+/// What takes a while and is answered beside the entity.
+#[derive(Debug)]
+pub enum Question {
+    /// A query of the store, which shows all that this entity has written.
+    Read(Read),
+    /// Something costly to compute, or for another entity to do.
+    Work(Work),
 }
 
 /// A query of the store.
@@ -75,6 +83,8 @@ pub enum Work {
 pub enum Return {
     /// Messages held while the account was away, for this session.
     Offline(SessionId),
+    /// The time to ask for them again, since they could not be read.
+    OfflineAgain(SessionId),
     /// Held messages up to this id have left the house for a session.
     OfflineLeft(u64),
     /// The vCard somebody asked for (XEP-0054).
@@ -89,6 +99,19 @@ pub enum Return {
 
 /// The iq that waits for its answer.
 pub type Asked = Box<Stanza>;
+
+impl Return {
+    /// The iq that waits for it, if one does.
+    pub fn asked(&self) -> Option<&Stanza> {
+        match self {
+            Return::VCard(asked)
+            | Return::Private(asked)
+            | Return::PasswordChange(asked)
+            | Return::Command(asked) => Some(asked),
+            Return::Offline(_) | Return::OfflineAgain(_) | Return::OfflineLeft(_) => None,
+        }
+    }
+}
 
 /// What comes back.
 #[derive(Debug)]

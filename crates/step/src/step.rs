@@ -7,7 +7,7 @@ use xmpp::error::StreamError;
 use xmpp::jid::Jid;
 use xmpp::stanza::Stanza;
 
-use crate::act::{Act, Read, Return, Work};
+use crate::act::{Act, Question, Read, Return, Work};
 use crate::domain::Domain;
 use crate::sessions::SessionId;
 use crate::world::World;
@@ -80,12 +80,12 @@ impl<'a> Step<'a> {
 
     /// Reads from the store beside the entity; the rows come back as a letter and show the entity's own writes.
     pub fn read(&mut self, read: Read, back: Return) {
-        self.acts.push(Act::Read(read, back));
+        self.acts.push(Act::Ask(Question::Read(read), back));
     }
 
     /// Has something costly done beside the entity.
     pub fn work(&mut self, work: Work, back: Return) {
-        self.acts.push(Act::Work(work, back));
+        self.acts.push(Act::Ask(Question::Work(work), back));
     }
 
     /// Leaves any other wish.

@@ -1,0 +1,67 @@
+//! Nothing accepted is lost (guarantees G2, G3). Without stream management a sender takes a message as accepted once
+//! the server has answered a later request of the same stream: from then on it is received, held, or has bounced.
+//!
+//! One exception is in the nature of things until sessions can be resumed: a message that was on its way to a connected
+//! device when that connection, or the node, ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Checker, Complaints};
+use crate::event::{Event, MessageNo, StreamNo, message_number};
+
+/// The rule.
+#[derive(Default)]
+pub struct Loss {
+    /// What each stream has sent and was not told of.
+    unsure: BTreeMap<StreamNo, Vec<MessageNo>>,
+    /// The last message before a request.
+    before: BTreeMap<(StreamNo, String), MessageNo>,
+    accepted: BTreeSet<MessageNo>,
+    /// Received, or bounced.
+    settled: BTreeSet<MessageNo>,
+    /// On its way to a device when the node ended.
+    under_way: BTreeSet<MessageNo>,
+}
+
+impl Checker for Loss {
+    fn see(&mut self, event: &Event<'_>, complaints: &mut Complaints) {
+        match event {
+            Event::Sent { stream, number, .. } => self.unsure.entry(*stream).or_default().push(*number),
+            Event::Received { number, .. } | Event::Bounced { number, .. } => {
+                self.settled.insert(*number);
+            }
+            Event::Asked { stream, id, .. } => {
+                if let Some(last) = self.unsure.get(stream).and_then(|sent| sent.last()) {
+                    self.before.insert((*stream, (*id).to_owned()), *last);
+                }
+            }
+            Event::Answered { stream, id, .. } => {
+                let Some(last) = self.before.remove(&(*stream, (*id).to_owned())) else { return };
+                let unsure = self.unsure.entry(*stream).or_default();
+                self.accepted.extend(unsure.extract_if(.., |number| *number <= last));
+            }
+            Event::Killed { undelivered } => {
+                let ids = undelivered.iter().filter_map(|stanza| stanza.id.as_deref());
+                self.under_way.extend(ids.filter_map(message_number));
+            }
+            Event::AtRest { kept, written } => {
+                let held: BTreeSet<_> = kept.iter().flat_map(|kept| kept.held.iter().copied()).collect();
+                let on_wires: BTreeSet<_> = written.iter().flat_map(|bytes| numbers(bytes)).collect();
+                for number in self.accepted.difference(&self.settled) {
+                    let known = [&held, &on_wires, &self.under_way].iter().any(|set| set.contains(number));
+                    if !known {
+                        complaints.push(format!("loss: m{number} was accepted and is nowhere"));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Numbers of messages among these bytes.
+fn numbers(bytes: &[u8]) -> Vec<MessageNo> {
+    let text = String::from_utf8_lossy(bytes);
+    let ids = text.split("id='").skip(1);
+    ids.filter_map(|rest| message_number(rest.split('\'').next()?)).collect()
+}

@@ -1,0 +1,102 @@
+//! Order per pair (guarantees G1): what one stream sends to one account comes to each of the account's streams in the
+//! order in which it was sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use xmpp::jid::{FullJid, Jid};
+
+use super::{Checker, Complaints};
+use crate::event::{Event, MessageNo, StreamNo};
+
+/// The rule. What was held because no device wanted to hear may be overtaken by what goes to a device by its own
+/// address; once the device hears for the account, it no longer may.
+#[derive(Default)]
+pub struct Order {
+    sent: BTreeMap<MessageNo, (StreamNo, Jid)>,
+    streams: BTreeMap<StreamNo, Stream>,
+}
+
+/// What is known of the receiver's stream.
+struct Stream {
+    jid: FullJid,
+    /// What it has received last from each sender.
+    last: BTreeMap<StreamNo, MessageNo>,
+    /// The same, since it hears for the account, and of what was not held.
+    last_direct: BTreeMap<StreamNo, MessageNo>,
+    last_held: BTreeMap<StreamNo, MessageNo>,
+    received: BTreeSet<MessageNo>,
+    /// The priority that goes with each status it told.
+    told: BTreeMap<String, i8>,
+    listens: bool,
+}
+
+impl Checker for Order {
+    fn see(&mut self, event: &Event<'_>, complaints: &mut Complaints) {
+        match event {
+            Event::Bound { stream, jid } => drop(self.streams.insert(*stream, Stream::new(jid))),
+            Event::Told { stream, status, priority } => {
+                if let Some(stream) = self.streams.get_mut(stream) {
+                    stream.listens = false;
+                    stream.told.extend(status.map(|status| (status.to_owned(), *priority)));
+                }
+            }
+            Event::Heard { stream, from, status: Some(status) } => {
+                // The echo of its own presence shows that the server has taken note.
+                if let Some(stream) = self.streams.get_mut(stream).filter(|own| **from == *own.jid) {
+                    stream.listens = stream.told.get(*status).is_some_and(|priority| *priority >= 0);
+                }
+            }
+            Event::Sent { stream, number, to } => drop(self.sent.insert(*number, (*stream, (*to).clone()))),
+            Event::Received { stream, number, held } => {
+                let Some((sender, to)) = self.sent.get(number) else {
+                    return complaints.push(format!("order: m{number} was received, and nobody sent it"));
+                };
+                let Some(receiver) = self.streams.get_mut(stream) else { return };
+                if receiver.jid.bare() != to.bare() {
+                    complaints.push(format!("order: m{number} to {to} came to {}", receiver.jid));
+                }
+                if let Some(last) = receiver.receive(*number, *sender, *held) {
+                    complaints.push(format!("order: m{number} came to stream {stream} after m{last}"));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Stream {
+    fn new(jid: &FullJid) -> Self {
+        Stream {
+            jid: jid.clone(),
+            last: BTreeMap::new(),
+            last_direct: BTreeMap::new(),
+            last_held: BTreeMap::new(),
+            received: BTreeSet::new(),
+            told: BTreeMap::new(),
+            listens: false,
+        }
+    }
+
+    /// Returns the later message of the same sender that it has overtaken, if any.
+    fn receive(&mut self, number: MessageNo, sender: StreamNo, held: bool) -> Option<MessageNo> {
+        if !self.received.insert(number) {
+            // What has left and could not be crossed off because a commit failed comes again (G4: at least once).
+            return None;
+        }
+        let before = match held {
+            true => self.last_direct.get(&sender).max(self.last_held.get(&sender)).copied(),
+            false => self.last.get(&sender).copied(),
+        };
+        let raise = |last: &mut BTreeMap<_, _>| {
+            let last = last.entry(sender).or_default();
+            *last = number.max(*last);
+        };
+        raise(&mut self.last);
+        match held {
+            true => raise(&mut self.last_held),
+            false if self.listens => raise(&mut self.last_direct),
+            false => {}
+        }
+        before.filter(|before| number < *before)
+    }
+}

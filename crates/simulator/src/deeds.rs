@@ -1,0 +1,89 @@
+//! What a person on a device may do next, drawn from the seed.
+
+use xmpp::jid::{BareJid, Jid};
+use xmpp::stanza::Type;
+
+use crate::chance::Chance;
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// Send a chat message, to an account or to a device.
+    Message(Jid),
+    /// Tell everybody how one is.
+    Presence {
+        /// With this priority.
+        priority: i8,
+    },
+    /// Become unavailable, and stay.
+    Hide,
+    /// Put a contact into the roster, or change it.
+    Befriend(BareJid),
+    /// Remove a contact.
+    Forget(BareJid),
+    /// Send a subscription stanza.
+    Subscription(Type, BareJid),
+    /// Ask something of the server that changes nothing.
+    Ask(Question),
+    /// Keep the next number (XEP-0049).
+    Keep,
+    /// Block somebody, or let them speak again.
+    Block(BareJid),
+    /// See [`Deed::Block`].
+    Unblock(BareJid),
+    /// Ask another device for a sign of life.
+    Ping(Jid),
+    /// Close the stream.
+    Leave,
+    /// Lose the connection.
+    Vanish,
+    /// Read nothing for a while.
+    Stall,
+}
+
+/// Questions to the server itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Whether it is there (XEP-0199).
+    Ping,
+    /// The roster.
+    Roster,
+    /// What it can do (XEP-0030).
+    Disco,
+    /// The own card (XEP-0054).
+    Card,
+    /// The number kept.
+    Recall,
+}
+
+/// Draws the next deed. `others` are the accounts there are, `devices` full addresses.
+pub fn next(chance: &mut Chance, others: &[BareJid], devices: &[Jid]) -> Deed {
+    const SUBSCRIPTIONS: [Type; 6] = [
+        Type::Subscribe,
+        Type::Subscribe,
+        Type::Subscribed,
+        Type::Subscribed,
+        Type::Unsubscribe,
+        Type::Unsubscribed,
+    ];
+    const QUESTIONS: [Question; 5] =
+        [Question::Ping, Question::Roster, Question::Disco, Question::Card, Question::Recall];
+    let other = chance.pick(others).clone();
+    match chance.below(100) {
+        0..=34 if chance.once_in(5) => Deed::Message(chance.pick(devices).clone()),
+        0..=34 => Deed::Message(other.into()),
+        35..=44 => Deed::Presence { priority: *chance.pick(&[0, 0, 1, 5, -1]) },
+        45..=46 => Deed::Hide,
+        47..=50 => Deed::Befriend(other),
+        51 => Deed::Forget(other),
+        52..=65 => Deed::Subscription(*chance.pick(&SUBSCRIPTIONS), other),
+        66..=79 => Deed::Ask(*chance.pick(&QUESTIONS)),
+        80..=85 => Deed::Keep,
+        86 => Deed::Block(other),
+        87..=88 => Deed::Unblock(other),
+        89..=91 => Deed::Ping(chance.pick(devices).clone()),
+        92..=94 => Deed::Leave,
+        95..=97 => Deed::Vanish,
+        _ => Deed::Stall,
+    }
+}

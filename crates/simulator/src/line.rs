@@ -1,0 +1,380 @@
+//! One connection of a device in rehearsal: what it says and hears on it, told to the checkers.
+
+use std::collections::BTreeMap;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use stream::TlsFacts;
+use stream::client::{Client, ClientAnswer, ClientEvent};
+use xmpp::jid::{BareJid, Jid};
+use xmpp::ns;
+use xmpp::stanza::{Stanza, Type};
+use xmpp::xml::Element;
+
+use crate::deeds::{Deed, Question};
+use crate::device::Device;
+use crate::event::{Event, Outcome, StreamNo, Wish, message_number};
+use crate::link::{Carried, Link, Way};
+
+/// The namespace of what a device keeps with the server.
+const KEPT: &str = "urn:waxwing:rehearsal";
+/// How long a device reads nothing when it stalls.
+const STALL: Duration = Duration::from_secs(4);
+/// Nobody waits longer than this to be let in.
+const LOGIN: Duration = Duration::from_secs(60);
+
+/// A connection.
+pub struct Line<'a> {
+    device: &'a mut Device,
+    client: Client,
+    link: Link,
+    facts: TlsFacts,
+    /// Once it is bound.
+    stream: Option<StreamNo>,
+    /// Requests to the server that wait for their answer.
+    asked: BTreeMap<String, Asked>,
+    next_id: u32,
+    rest: BoxFuture<'static, ()>,
+    stalled: bool,
+    available: bool,
+    /// It has done what everybody does when nothing more is drawn.
+    settled: bool,
+    over: bool,
+}
+
+/// What was asked, as far as its answer is looked at.
+enum Asked {
+    Roster,
+    Recall,
+    Other,
+}
+
+impl<'a> Line<'a> {
+    /// A connection on which the client has not been let in yet.
+    pub fn new(device: &'a mut Device, client: Client, link: Link, facts: TlsFacts) -> Self {
+        let rest = Box::pin(device.play.clockwork().sleep(LOGIN));
+        Line {
+            device,
+            client,
+            link,
+            facts,
+            stream: None,
+            asked: BTreeMap::new(),
+            next_id: 0,
+            rest,
+            stalled: false,
+            available: false,
+            settled: false,
+            over: false,
+        }
+    }
+
+    /// Goes round until there is nothing to do; ready when the connection is over.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.hear();
+            self.flush();
+            if self.over {
+                self.link.close(Way::Up);
+                if let Some(stream) = self.stream {
+                    self.device.play.see(&Event::Ended { stream });
+                }
+                return Poll::Ready(());
+            }
+            if self.rest.as_mut().poll(context).is_ready() {
+                self.act();
+                continue;
+            }
+            let now = self.device.play.clockwork().now();
+            match self.link.poll_read(Way::Down, context) {
+                Poll::Ready(Carried::Bytes(bytes)) => {
+                    self.device.play.clockwork().note(&bytes);
+                    self.client.receive(now, &bytes);
+                }
+                Poll::Ready(_) => self.client.transport_closed(now),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        let Some(out) = self.client.poll_send() else { return };
+        if self.link.write(Way::Up, &out, None) < out.len() {
+            // The node does not read: this device gives up and comes back.
+            self.link.cut();
+        }
+    }
+
+    fn hear(&mut self) {
+        while let Some(event) = self.client.poll_event() {
+            match event {
+                ClientEvent::StartTls => {
+                    self.flush();
+                    self.link.handshake(self.facts.clone());
+                    let now = self.device.play.clockwork().now();
+                    self.client.answer(now, ClientAnswer::TlsReady(self.facts.clone()));
+                }
+                ClientEvent::Features(_) => {}
+                ClientEvent::Bound(jid) => {
+                    self.stream = Some(self.device.play.bound(&jid));
+                    self.rest(10);
+                }
+                ClientEvent::Element(element) => self.element(&element),
+                ClientEvent::LoginFailed(_) | ClientEvent::BindFailed(_) | ClientEvent::Closed(_) => {
+                    self.over = true;
+                }
+            }
+        }
+    }
+
+    fn element(&mut self, element: &Element) {
+        let Some(stream) = self.stream else { return };
+        let id = element.attr("id").unwrap_or_default();
+        let condition = condition(element);
+        match (element.name(), element.attr("type")) {
+            ("message", Some("error")) => {
+                if let Some(number) = message_number(id) {
+                    self.device.play.see(&Event::Bounced { stream, number, condition });
+                }
+            }
+            ("message", _) => {
+                if let Some(number) = message_number(id) {
+                    let held = element.child(ns::DELAY, "delay").is_some();
+                    self.device.play.see(&Event::Received { stream, number, held });
+                }
+            }
+            ("presence", None | Some("unavailable")) => {
+                let Some(from) = element.attr("from").and_then(|from| Jid::new(from).ok()) else { return };
+                let status = element.child(ns::CLIENT, "status").map(Element::text);
+                let status = status.as_deref().filter(|_| element.attr("type").is_none());
+                if self.available || status.is_none() {
+                    self.device.play.see(&Event::Heard { stream, from: &from, status });
+                }
+            }
+            ("iq", Some("get" | "set")) => self.answer(element),
+            ("iq", Some("result" | "error")) => self.answered(stream, id, element),
+            _ => {}
+        }
+    }
+
+    /// Pushes are received, and others' questions answered.
+    fn answer(&mut self, iq: &Element) {
+        let mut result = Stanza::iq(Type::Result, iq.attr("id").unwrap_or_default());
+        if let Some(from) = iq.attr("from").and_then(|from| Jid::new(from).ok()) {
+            result = result.with_to(from);
+        }
+        self.client.send_stanza(&result);
+    }
+
+    fn answered(&mut self, stream: StreamNo, id: &str, iq: &Element) {
+        // Other devices' answers are not what is checked here.
+        if !id.starts_with('q') {
+            return;
+        }
+        let asked = self.asked.remove(id);
+        let outcome = match (iq.attr("type"), asked) {
+            (Some("error"), _) => Outcome::Refused(condition(iq)),
+            (_, Some(Asked::Roster)) => roster(iq),
+            (_, Some(Asked::Recall)) => {
+                let kept = iq.child(ns::PRIVATE, "query").and_then(|query| query.children().next());
+                Outcome::Recalled(kept.and_then(|kept| kept.text().parse().ok()).unwrap_or_default())
+            }
+            _ => Outcome::Done,
+        };
+        self.device.play.see(&Event::Answered { stream, id, outcome });
+    }
+
+    /// The time has come to do something.
+    fn act(&mut self) {
+        let Some(stream) = self.stream else {
+            self.device.play.complain(format!("login: {} was not let in within {LOGIN:?}", self.device.jid));
+            self.over = true;
+            return;
+        };
+        if std::mem::take(&mut self.stalled) {
+            self.link.stall(Way::Down, false);
+        }
+        if self.device.play.is_settling() {
+            return self.settle(stream);
+        }
+        let pause = self.device.play.clockwork().draw(|chance| 20 + chance.below(700));
+        self.rest(pause as u64);
+        if self.next_id == 0 {
+            // RFC 6121 §2.2, §4.2: first the roster, then presence.
+            self.ask(stream, Wish::Roster, Element::new(ns::ROSTER, "query"), Type::Get);
+            return self.tell(stream, 0);
+        }
+        let deed = self.device.play.draw_deed();
+        self.carry_out(stream, deed);
+    }
+
+    /// Nothing more is drawn: everybody becomes available, sees the roster and what is kept, and stays.
+    fn settle(&mut self, stream: StreamNo) {
+        self.rest(1_000);
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        self.ask(stream, Wish::Roster, Element::new(ns::ROSTER, "query"), Type::Get);
+        self.recall(stream);
+        self.tell(stream, 0);
+    }
+
+    fn carry_out(&mut self, stream: StreamNo, deed: Deed) {
+        match deed {
+            Deed::Message(to) => self.message(stream, to),
+            Deed::Presence { priority } => self.tell(stream, priority),
+            Deed::Hide => self.hide(stream),
+            Deed::Befriend(whom) => self.change_roster(stream, &whom, false),
+            Deed::Forget(whom) => {
+                if self.device.play.may_subscribe(&self.device.jid.bare(), &whom) {
+                    self.change_roster(stream, &whom, true);
+                }
+            }
+            Deed::Subscription(type_, whom) => {
+                if self.device.play.may_subscribe(&self.device.jid.bare(), &whom) {
+                    self.client.send_stanza(&Stanza::presence(type_).with_to(whom));
+                }
+            }
+            Deed::Ask(question) => self.question(stream, question),
+            Deed::Keep => self.keep(stream),
+            // Nobody blocks oneself.
+            Deed::Block(whom) if whom == self.device.jid.bare() => {}
+            Deed::Block(whom) => {
+                self.ask(stream, Wish::Block(&whom), block("block", &whom), Type::Set);
+            }
+            Deed::Unblock(whom) => {
+                self.ask(stream, Wish::Unblock(&whom), block("unblock", &whom), Type::Set);
+            }
+            Deed::Ping(to) => {
+                self.next_id += 1;
+                let ping = Stanza::iq(Type::Get, &format!("p{}", self.next_id)).with_to(to);
+                self.client.send_stanza(&ping.with_child(&Element::new(ns::PING, "ping")));
+            }
+            Deed::Leave => self.client.close(self.device.play.clockwork().now()),
+            Deed::Vanish => self.link.cut(),
+            Deed::Stall => {
+                self.stalled = true;
+                self.link.stall(Way::Down, true);
+                self.rest = Box::pin(self.device.play.clockwork().sleep(STALL));
+            }
+        }
+    }
+
+    fn message(&mut self, stream: StreamNo, to: Jid) {
+        let number = self.device.play.sent(stream, &to);
+        let id = format!("m{number}");
+        let message = Stanza::message(Type::Chat).with_to(to).with_id(&id);
+        self.client.send_stanza(&message.with_child(&Element::new(ns::CLIENT, "body").with_text(&id)));
+    }
+
+    fn tell(&mut self, stream: StreamNo, priority: i8) {
+        self.next_id += 1;
+        let status = format!("s{stream}-{}", self.next_id);
+        self.available = true;
+        self.device.play.see(&Event::Told { stream, status: Some(&status), priority });
+        let presence = Stanza::presence(Type::Available)
+            .with_child(&Element::new(ns::CLIENT, "priority").with_text(&priority.to_string()))
+            .with_child(&Element::new(ns::CLIENT, "status").with_text(&status));
+        self.client.send_stanza(&presence);
+    }
+
+    fn hide(&mut self, stream: StreamNo) {
+        self.available = false;
+        self.device.play.see(&Event::Told { stream, status: None, priority: 0 });
+        self.client.send_stanza(&Stanza::presence(Type::Unavailable));
+    }
+
+    fn change_roster(&mut self, stream: StreamNo, whom: &BareJid, remove: bool) {
+        let item = Element::new(ns::ROSTER, "item").with_attr("jid", whom.as_str());
+        let item = match remove {
+            true => item.with_attr("subscription", "remove"),
+            false => item.with_attr("name", format!("{whom} {}", self.next_id)),
+        };
+        let query = Element::new(ns::ROSTER, "query").with_child(item);
+        self.ask(stream, Wish::Nothing, query, Type::Set);
+    }
+
+    fn question(&mut self, stream: StreamNo, question: Question) {
+        let to_host = |line: &mut Self, child| {
+            let host = Jid::from_domain(line.device.jid.domain()).ok();
+            line.ask_somebody(stream, Wish::Nothing, host, child, Type::Get);
+        };
+        match question {
+            Question::Ping => to_host(self, Element::new(ns::PING, "ping")),
+            Question::Disco => to_host(self, Element::new(ns::DISCO_INFO, "query")),
+            Question::Roster => {
+                self.ask(stream, Wish::Roster, Element::new(ns::ROSTER, "query"), Type::Get);
+            }
+            Question::Card => self.ask(stream, Wish::Nothing, Element::new(ns::VCARD, "vCard"), Type::Get),
+            Question::Recall => self.recall(stream),
+        }
+    }
+
+    fn keep(&mut self, stream: StreamNo) {
+        self.device.number += 1;
+        let number = self.device.number;
+        let kept = self.kept().with_text(&number.to_string());
+        let query = Element::new(ns::PRIVATE, "query").with_child(kept);
+        self.ask(stream, Wish::Keep(number), query, Type::Set);
+    }
+
+    fn recall(&mut self, stream: StreamNo) {
+        let query = Element::new(ns::PRIVATE, "query").with_child(self.kept());
+        self.ask(stream, Wish::Recall, query, Type::Get);
+    }
+
+    /// Each device keeps its own.
+    fn kept(&self) -> Element {
+        Element::new(KEPT, &format!("of-{}", self.device.jid.resource()))
+    }
+
+    fn ask(&mut self, stream: StreamNo, wish: Wish<'_>, child: Element, type_: Type) {
+        self.ask_somebody(stream, wish, None, child, type_);
+    }
+
+    fn ask_somebody(
+        &mut self,
+        stream: StreamNo,
+        wish: Wish<'_>,
+        to: Option<Jid>,
+        child: Element,
+        type_: Type,
+    ) {
+        self.next_id += 1;
+        let id = format!("q{}", self.next_id);
+        self.device.play.see(&Event::Asked { stream, id: &id, wish });
+        let mut iq = Stanza::iq(type_, &id).with_child(&child);
+        iq.to = to;
+        let asked = match wish {
+            Wish::Roster => Asked::Roster,
+            Wish::Recall => Asked::Recall,
+            _ => Asked::Other,
+        };
+        self.asked.insert(id, asked);
+        self.client.send_stanza(&iq);
+    }
+
+    fn rest(&mut self, ms: u64) {
+        self.rest = Box::pin(self.device.play.clockwork().sleep(Duration::from_millis(ms)));
+    }
+}
+
+/// The condition of an error, or nothing.
+fn condition(element: &Element) -> &str {
+    let error = element.child(ns::CLIENT, "error");
+    let condition = error.and_then(|error| error.children().find(|child| child.ns() == ns::STANZA_ERRORS));
+    condition.map_or("", Element::name)
+}
+
+fn roster(iq: &Element) -> Outcome<'static> {
+    let Some(query) = iq.child(ns::ROSTER, "query") else { return Outcome::Done };
+    let mut items: Vec<String> = query.children().map(Element::to_xml).collect();
+    items.sort();
+    Outcome::Roster(items, query.attr("ver").unwrap_or_default().to_owned())
+}
+
+fn block(what: &str, whom: &BareJid) -> Element {
+    let item = Element::new(ns::BLOCKING, "item").with_attr("jid", whom.as_str());
+    Element::new(ns::BLOCKING, what).with_child(item)
+}

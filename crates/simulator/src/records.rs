@@ -1,0 +1,36 @@
+//! What the store has of every account when a rehearsal is at rest.
+
+use futures_util::FutureExt;
+use store::StoreError;
+use xmpp::jid::BareJid;
+use xmpp::stanza::Stanza;
+
+use crate::event::{Kept, message_number};
+use crate::house::House;
+
+/// The records of these accounts.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn of(house: &House, accounts: &[BareJid]) -> Result<Vec<Kept>, StoreError> {
+    accounts
+        .iter()
+        .map(|account| kept(house, account).now_or_never().unwrap_or(Err(StoreError::Closed)))
+        .collect()
+}
+
+async fn kept(house: &House, account: &BareJid) -> Result<Kept, StoreError> {
+    let store = house.store();
+    let addresses = |notes: Vec<(String, Vec<u8>)>| {
+        notes.into_iter().filter_map(|(key, _)| BareJid::new(&key).ok()).collect()
+    };
+    let held = store.offline(account, 0, usize::MAX).await?;
+    let ids = held.iter().filter_map(|message| Stanza::read(&message.xml).ok()?.id);
+    Ok(Kept {
+        account: account.clone(),
+        contacts: store.roster(account).await?.1,
+        requests: addresses(store.notes(account, step::roster::REQUESTS).await?),
+        blocked: addresses(store.notes(account, features::blocking::TOPIC).await?),
+        held: ids.filter_map(|id| message_number(&id)).collect(),
+    })
+}
