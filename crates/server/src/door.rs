@@ -129,7 +129,12 @@ impl Door {
                 state.queued_bytes = state.queued_bytes.saturating_sub(stanza.byte_len());
             }
             if fate == Fate::Committed {
+                let last = matches!(outgoing, Outgoing::Close(_));
                 leaving.push(outgoing);
+                if last {
+                    // Nothing follows it; what is behind it goes elsewhere.
+                    break;
+                }
             }
         }
         leaving

@@ -46,7 +46,7 @@ pub fn arriving(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
 pub fn undelivered(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
     if stanza.kind == Kind::Message && stanza.type_ != Type::Error {
         arriving(a, stanza, step);
-    } else if stanza.is_request() {
+    } else if stanza.is_request() && stanza.from.as_ref().is_none_or(|from| *from != *a.jid) {
         stopped(&stanza, Condition::RecipientUnavailable.into(), step);
     }
 }

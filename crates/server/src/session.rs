@@ -78,8 +78,8 @@ impl Session {
     pub fn poll(&mut self, now: Instant, context: &mut Context<'_>) {
         while !self.closed {
             let answered = self.poll_question(now, context);
-            let leaving = if self.unsent > UNSENT_BYTES {
-                // What a client that does not read has not been given stays here, and can go elsewhere.
+            let leaving = if self.unsent > UNSENT_BYTES || !self.machine.takes_output() {
+                // What a client does not read, or will not hear any more, stays here and can go elsewhere.
                 self.door.rearm(context.waker());
                 Vec::new()
             } else {

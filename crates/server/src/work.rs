@@ -241,12 +241,13 @@ impl Node {
         ticket: Option<&Ticket>,
         work: &mut WorkList,
     ) {
-        let through = |session, outgoing| {
-            // A session whose connection has gone takes nothing more; what it had is on its way elsewhere.
+        // A session whose connection has gone takes nothing more; what it had is on its way elsewhere.
+        let put = |session, lsn, outgoing| {
             if let Some(door) = entity.door(session) {
                 door.put(lsn, ticket, outgoing);
             }
         };
+        let through = |session, outgoing| put(session, lsn, outgoing);
         match act {
             Act::Route(stanza) => self.route(stanza, Letter::Arriving, lsn, ticket, work),
             Act::RouteRegistered(key, stanza) => {
@@ -259,8 +260,9 @@ impl Node {
                 }
                 through(session, Outgoing::Left(back));
             }
-            Act::Bound(session, jid) => through(session, Outgoing::Bound(jid)),
-            Act::BindRefused(session, error) => through(session, Outgoing::BindRefused(error)),
+            // A session rests on no write: it goes on even if the account has to be loaded anew.
+            Act::Bound(session, jid) => put(session, Lsn::default(), Outgoing::Bound(jid)),
+            Act::BindRefused(session, error) => put(session, Lsn::default(), Outgoing::BindRefused(error)),
             Act::Close(session, error) => through(session, Outgoing::Close(error)),
             Act::After(delay, back) => beside::after(self, cell.address.clone(), delay, back),
             Act::Ask(question, back) => {

@@ -342,7 +342,8 @@ impl<'a> Line<'a> {
         type_: Type,
     ) {
         self.next_id += 1;
-        let id = format!("q{}", self.next_id);
+        // Unlike those of the device's streams before: their late answers may come to this one.
+        let id = format!("q{stream}-{}", self.next_id);
         self.device.play.see(&Event::Asked { stream, id: &id, wish });
         let mut iq = Stanza::iq(type_, &id).with_child(&child);
         iq.to = to;

@@ -32,9 +32,7 @@ impl Checker for Blocked {
             Event::Answered { stream, id, outcome } => {
                 let request = (*stream, (*id).to_owned());
                 self.unblocks.remove(&request);
-                if let (Some(pair), Outcome::Done) = (self.blocks.remove(&request), outcome)
-                    && !self.unblocks.values().any(|unblocked| *unblocked == pair)
-                {
+                if let (Some(pair), Outcome::Done) = (self.blocks.remove(&request), outcome) {
                     self.blocked.insert(pair);
                 }
             }
@@ -58,7 +56,13 @@ impl Blocked {
         let Some(account) = self.devices.get(&stream) else { return };
         let request = (stream, id.to_owned());
         match wish {
-            Wish::Block(whom) => drop(self.blocks.insert(request, (account.clone(), whom.clone()))),
+            Wish::Block(whom) => {
+                let pair = (account.clone(), whom.clone());
+                // Two devices at once: nobody knows which is carried out first.
+                if !self.unblocks.values().any(|unblocked| *unblocked == pair) {
+                    self.blocks.insert(request, pair);
+                }
+            }
             Wish::Unblock(whom) => {
                 let pair = (account.clone(), whom.clone());
                 self.blocked.remove(&pair);

@@ -16,14 +16,18 @@ pub struct Order {
     streams: BTreeMap<StreamNo, Stream>,
 }
 
+/// The last message by sender and by the address it was sent to: what was meant for a device that has gone takes its
+/// way anew, and so comes later than what was meant for another.
+type Last = BTreeMap<(StreamNo, Jid), MessageNo>;
+
 /// What is known of the receiver's stream.
 struct Stream {
     jid: FullJid,
-    /// What it has received last from each sender.
-    last: BTreeMap<StreamNo, MessageNo>,
-    /// The same, since it hears for the account, and of what was not held.
-    last_direct: BTreeMap<StreamNo, MessageNo>,
-    last_held: BTreeMap<StreamNo, MessageNo>,
+    /// What it has received last from each sender for each address.
+    last: Last,
+    /// The same, of what was not held since it hears for the account, and of what was held.
+    last_direct: Last,
+    last_held: Last,
     received: BTreeSet<MessageNo>,
     /// The priority that goes with each status it told.
     told: BTreeMap<String, i8>,
@@ -55,7 +59,7 @@ impl Checker for Order {
                 if receiver.jid.bare() != to.bare() {
                     complaints.push(format!("order: m{number} to {to} came to {}", receiver.jid));
                 }
-                if let Some(last) = receiver.receive(*number, *sender, *held) {
+                if let Some(last) = receiver.receive(*number, (*sender, to.clone()), *held) {
                     complaints.push(format!("order: m{number} came to stream {stream} after m{last}"));
                 }
             }
@@ -68,27 +72,27 @@ impl Stream {
     fn new(jid: &FullJid) -> Self {
         Stream {
             jid: jid.clone(),
-            last: BTreeMap::new(),
-            last_direct: BTreeMap::new(),
-            last_held: BTreeMap::new(),
+            last: Last::new(),
+            last_direct: Last::new(),
+            last_held: Last::new(),
             received: BTreeSet::new(),
             told: BTreeMap::new(),
             listens: false,
         }
     }
 
-    /// Returns the later message of the same sender that it has overtaken, if any.
-    fn receive(&mut self, number: MessageNo, sender: StreamNo, held: bool) -> Option<MessageNo> {
+    /// Returns the later message of the same sender to the same address that has overtaken it, if any.
+    fn receive(&mut self, number: MessageNo, pair: (StreamNo, Jid), held: bool) -> Option<MessageNo> {
         if !self.received.insert(number) {
             // What has left and could not be crossed off because a commit failed comes again (G4: at least once).
             return None;
         }
         let before = match held {
-            true => self.last_direct.get(&sender).max(self.last_held.get(&sender)).copied(),
-            false => self.last.get(&sender).copied(),
+            true => self.last_direct.get(&pair).max(self.last_held.get(&pair)).copied(),
+            false => self.last.get(&pair).copied(),
         };
-        let raise = |last: &mut BTreeMap<_, _>| {
-            let last = last.entry(sender).or_default();
+        let raise = |last: &mut Last| {
+            let last = last.entry(pair.clone()).or_default();
             *last = number.max(*last);
         };
         raise(&mut self.last);

@@ -279,6 +279,11 @@ impl C2s {
         }
     }
 
+    /// Whether what is delivered, or answered to a request for a resource, still reaches the client.
+    pub fn takes_output(&self) -> bool {
+        !matches!(self.state, State::Closing(_) | State::Closed)
+    }
+
     /// Who logged in, once somebody has.
     pub fn identity(&self) -> Option<&Identity> {
         self.line.identity.as_ref()
