@@ -12,6 +12,7 @@ use step::{Domain, Roster, Session, SessionId, Sessions, Step};
 use store::Write;
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
+use xmpp::stanza::Stanza;
 
 use crate::door::Door;
 use crate::entity::Told;
@@ -44,6 +45,8 @@ pub struct Account {
     /// Sessions that have left since all that the account rests on was committed: whoever is to know of it may have to
     /// be told again.
     pub departed: Vec<Departure>,
+    /// What sessions that have left were not given, for as long: it may have to take its way anew once more.
+    pub taken_back: Vec<Stanza>,
 }
 
 impl Account {
@@ -58,14 +61,16 @@ impl Account {
             Letter::Leaving(session, stanza) => pipeline::leaving(self, session, stanza, step),
             Letter::Bind { door, resource, .. } => self.bind(door, resource, step),
             Letter::Closed(session) => {
-                for stanza in moments::door_closed(self, session, step) {
-                    pipeline::undelivered(self, stanza, step);
-                }
+                let stanzas = moments::door_closed(self, session, step);
+                pipeline::undelivered(self, stanzas, step);
             }
             Letter::Returned(back, what) | Letter::Answered(back, what) => {
                 returns::to_account(self, back, what, step);
             }
-            Letter::CarriedOver => moments::carried_over(self, step),
+            Letter::CarriedOver => {
+                let stanzas = moments::carried_over(self, step);
+                pipeline::undelivered(self, stanzas, step);
+            }
             Letter::Create(_, asker) => {
                 told.tell(asker, Err(StanzaError::new(Condition::Conflict)));
             }

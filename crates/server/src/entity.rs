@@ -44,6 +44,7 @@ impl Entity {
     pub fn settled(&mut self) {
         if let Entity::Account(account) = self {
             account.departed.clear();
+            account.taken_back.clear();
         }
     }
 

@@ -1,11 +1,13 @@
 //! What entities on this node send one another: one kind of envelope, a closed list of contents.
 
+use std::fmt;
 use std::sync::Arc;
 
 use futures_channel::oneshot;
 use step::{Return, Returned, SessionId};
 use store::{Credentials, Lsn};
 use xmpp::error::StanzaError;
+use xmpp::jid::Jid;
 use xmpp::stanza::Stanza;
 
 use crate::door::{Door, Ticket};
@@ -75,5 +77,32 @@ impl Letter {
     /// Whether it is the one that the store keeps under this key.
     pub fn is_registered(&self, key: &str) -> bool {
         matches!(self, Letter::Registered(own, _) if own == key)
+    }
+}
+
+/// What is needed to follow a letter in the log; no content.
+impl fmt::Debug for Letter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stanza = |formatter: &mut fmt::Formatter<'_>, how: &str, stanza: &Stanza| {
+            let (from, to) = (stanza.from.as_ref().map(Jid::as_str), stanza.to.as_ref().map(Jid::as_str));
+            let (kind, id) = (stanza.kind.name(), stanza.id.as_deref());
+            write!(formatter, "{how} {kind} {id:?} from {from:?} to {to:?}")
+        };
+        match self {
+            Letter::Arriving(arriving) => stanza(formatter, "Arriving", arriving),
+            Letter::Registered(_, arriving) => stanza(formatter, "Registered", arriving),
+            Letter::Leaving(session, leaving) => {
+                stanza(formatter, &format!("Leaving session {}:", session.0), leaving)
+            }
+            Letter::Bind { door, .. } => write!(formatter, "Bind session {}", door.id.0),
+            Letter::Closed(session) => write!(formatter, "Closed session {}", session.0),
+            Letter::Returned(back, _) => write!(formatter, "Returned {}", back.name()),
+            Letter::Answered(back, _) => write!(formatter, "Answered {}", back.name()),
+            Letter::CarriedOver => formatter.write_str("CarriedOver"),
+            Letter::Create(..) => formatter.write_str("Create"),
+            Letter::SetCredentials(..) => formatter.write_str("SetCredentials"),
+            Letter::Remove(_) => formatter.write_str("Remove"),
+            Letter::EndSessions(..) => formatter.write_str("EndSessions"),
+        }
     }
 }

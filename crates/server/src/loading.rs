@@ -86,6 +86,7 @@ fn carry_over(mut found: Entity, before: Option<Entity>) -> Entity {
             account.sessions = before.sessions;
             account.doors = before.doors;
             account.departed = before.departed;
+            account.taken_back = before.taken_back;
         }
         (Entity::Account(account), Some(Entity::Nobody(before))) => account.doors = before.doors,
         (Entity::Nobody(nobody), Some(Entity::Account(before))) => nobody.doors = before.doors,

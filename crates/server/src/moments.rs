@@ -37,14 +37,16 @@ pub fn door_closed(a: &mut Account, session: SessionId, step: &mut Step<'_>) -> 
     a.doors.remove(&session).map(|door| door.undelivered()).unwrap_or_default()
 }
 
-/// The account has been loaded anew after a failed commit. What it had told others may not have left.
-pub fn carried_over(a: &mut Account, step: &mut Step<'_>) {
+/// The account has been loaded anew after a failed commit. What it had told others may not have left. Returns what was
+/// taken back from sessions that have gone, and may not have got further.
+pub fn carried_over(a: &mut Account, step: &mut Step<'_>) -> Vec<Stanza> {
     let hears = |jid: &Jid| !a.blocklist.blocks(jid);
     let departed = std::mem::take(&mut a.departed);
     presence::tell_again(&a.sessions, &a.roster, &hears, &a.jid, departed, step);
     if let Some(session) = a.sessions.most_available().next() {
         offline::hand_over(&mut a.held, &a.jid, session.id, step);
     }
+    std::mem::take(&mut a.taken_back)
 }
 
 /// The account's owner removes it (XEP-0077 §3.2).

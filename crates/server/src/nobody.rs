@@ -109,6 +109,7 @@ impl Nobody {
             held: Held::default(),
             last_seen: LastSeen::default(),
             departed: Vec::new(),
+            taken_back: Vec::new(),
         })
     }
 }

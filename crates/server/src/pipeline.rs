@@ -41,13 +41,16 @@ pub fn arriving(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
     }
 }
 
-/// What happens to a stanza that was delivered to a session which never took it: a message takes its way anew, as if
+/// What happens to stanzas that were delivered to a session which never took them: a message takes its way anew, as if
 /// the session had not been there.
-pub fn undelivered(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
-    if stanza.kind == Kind::Message && stanza.type_ != Type::Error {
-        arriving(a, stanza, step);
-    } else if stanza.is_request() && stanza.from.as_ref().is_none_or(|from| *from != *a.jid) {
-        stopped(&stanza, Condition::RecipientUnavailable.into(), step);
+pub fn undelivered(a: &mut Account, stanzas: Vec<Stanza>, step: &mut Step<'_>) {
+    for stanza in stanzas {
+        if stanza.kind == Kind::Message && stanza.type_ != Type::Error {
+            a.taken_back.push(stanza.clone());
+            arriving(a, stanza, step);
+        } else if stanza.is_request() && stanza.from.as_ref().is_none_or(|from| *from != *a.jid) {
+            stopped(&stanza, Condition::RecipientUnavailable.into(), step);
+        }
     }
 }
 

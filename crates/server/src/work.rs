@@ -133,7 +133,8 @@ impl Node {
         };
         let Some(mut entity) = inner.entity.take() else { return };
         let rests_on = inner.lsn.max(envelope.lsn);
-        if self.commits.fate(inner.lsn) == Fate::Committed {
+        let carried_over = matches!(envelope.letter, Letter::CarriedOver);
+        if self.commits.fate(inner.lsn) == Fate::Committed && !carried_over {
             entity.settled();
         }
         if envelope.letter.is_answer() {
@@ -142,7 +143,10 @@ impl Node {
         drop(inner);
 
         let outcome = match self.is_void(&envelope) {
-            true => Ok((entity, Lsn::default())),
+            true => {
+                tracing::trace!(entity = %cell.address, letter = ?envelope.letter, "void");
+                Ok((entity, Lsn::default()))
+            }
             false => self.read(cell, entity, envelope, rests_on, work),
         };
 
@@ -203,7 +207,8 @@ impl Node {
         rests_on: Lsn,
         work: &mut WorkList,
     ) -> Result<(Box<Entity>, Lsn), Box<Entity>> {
-        let Envelope { letter, ticket, .. } = envelope;
+        let Envelope { letter, ticket, lsn: comes_from } = envelope;
+        tracing::trace!(entity = %cell.address, ?letter, %comes_from, %rests_on, "step");
         let domain = entity.domain().clone();
         let was_kept = entity.is_kept();
         let mut step = Step::new(&self.world, &domain);

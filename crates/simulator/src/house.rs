@@ -7,6 +7,7 @@ use admin::AdHoc;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use server::credentials::{self, Salts};
+use server::entity::Entity;
 use server::{Config, Node};
 use store::{Credentials, Lsn, Rehearsal, Store, Write};
 use stream::TransportFacts;
@@ -133,8 +134,15 @@ impl House {
     /// connection, as the seed says. Returns the stanzas that waited behind doors.
     pub fn kill(&self) -> Vec<Stanza> {
         let node = self.0.life.lock().node.take();
-        let doors = node.iter().flat_map(|node| node.doors());
-        let undelivered = doors.flat_map(|door| door.undelivered()).collect();
+        let mut undelivered = Vec::new();
+        if let Some(node) = &node {
+            undelivered.extend(node.doors().iter().flat_map(|door| door.undelivered()));
+            node.directory.visit(|_, inner| {
+                if let Some(Entity::Account(account)) = inner.entity.as_deref() {
+                    undelivered.extend(account.taken_back.iter().cloned());
+                }
+            });
+        }
         for link in self.next_life() {
             match self.0.clockwork.draw(|chance| chance.once_in(2)) {
                 true => link.close(Way::Down),

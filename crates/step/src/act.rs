@@ -101,6 +101,19 @@ pub enum Return {
 pub type Asked = Box<Stanza>;
 
 impl Return {
+    /// What it is, for the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Return::Offline(_) => "Offline",
+            Return::OfflineAgain(_) => "OfflineAgain",
+            Return::OfflineLeft(_) => "OfflineLeft",
+            Return::VCard(_) => "VCard",
+            Return::Private(_) => "Private",
+            Return::PasswordChange(_) => "PasswordChange",
+            Return::Command(_) => "Command",
+        }
+    }
+
     /// The iq that waits for it, if one does.
     pub fn asked(&self) -> Option<&Stanza> {
         match self {

@@ -56,7 +56,7 @@ fn wanted(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String>
 fn run(wanted: &Wanted) -> ExitCode {
     if wanted.seeds.start() == wanted.seeds.end() {
         // One seed is looked at: everything that happens in it is told.
-        let filter = EnvFilter::new("debug");
+        let filter = EnvFilter::new("trace");
         tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false).init();
     }
     let (mut failed, mut counts) = (0_u64, BTreeMap::new());
