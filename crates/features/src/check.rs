@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use step::{
-    Act, Busy, Clock, Domain, Entropy, Read, Reply, Roster, Session, SessionId, Sessions, Spawn, Step, Stop,
-    World, Yield,
+    Act, Busy, Clock, Domain, Entropy, Question, Read, Reply, Roster, Session, SessionId, Sessions, Spawn,
+    Step, Stop, World, Yield,
 };
 use store::{Credentials, RosterItem, Subscription};
 use xmpp::error::StanzaError;
@@ -182,7 +182,7 @@ pub fn reads(left: &Yield) -> Vec<&'static str> {
     left.acts
         .iter()
         .filter_map(|act| match act {
-            Act::Read(Read::Notes { topic, .. }, _) => Some(*topic),
+            Act::Ask(Question::Read(Read::Notes { topic, .. }), _) => Some(*topic),
             _ => None,
         })
         .collect()

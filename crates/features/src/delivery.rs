@@ -33,9 +33,7 @@ enum Destination {
 pub fn deliver(sessions: &Sessions, message: &Stanza, step: &mut Step<'_>) -> Result<Reached, Stop> {
     match destination(sessions, message) {
         Destination::Sessions(ids) => {
-            for id in &ids {
-                step.to_session(*id, message.clone());
-            }
+            step.to_sessions(&ids, message.clone());
             Ok(Reached::Sessions(ids))
         }
         Destination::Hold => Ok(Reached::Nobody),

@@ -1,7 +1,7 @@
 //! Offline messages (XEP-0160): what comes while nobody is there is kept, and handed over in order.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use step::{Act, Card, Read, Return, SessionId, Sessions, Step, Stop};
 use store::{OfflineMessage, Write};
@@ -123,11 +123,11 @@ fn hold(held: &mut Held, owner: &BareJid, message: &Stanza, step: &mut Step<'_>)
     if held.count >= limits.offline_messages || held.bytes + size > limits.offline_bytes {
         return Err(Condition::ResourceConstraint.into());
     }
-    let stamped = message.clone().with_child(
-        &Element::new(ns::DELAY, "delay")
-            .with_attr("from", step.domain.name())
-            .with_attr("stamp", datetime::format(step.wall)),
-    );
+    // What was on its way to a device before it came here bears the time at which it came.
+    let stamped = match is_stamped(message, step) {
+        true => message.clone(),
+        false => stamp(message, step.wall, "Offline Storage", step),
+    };
     let mut xml = Vec::with_capacity(stamped.byte_len() + 64);
     stamped.write(&mut xml, xmpp::stanza::ContentNs::Inherited);
     held.last_id += 1;
@@ -135,6 +135,37 @@ fn hold(held: &mut Held, owner: &BareJid, message: &Stanza, step: &mut Step<'_>)
     held.bytes += xml.len();
     step.write(Write::OfflineKeep { owner: owner.clone(), id: held.last_id, at: step.wall, xml });
     Ok(())
+}
+
+/// A message that a device was meant to have, and that takes its way anew since the device has gone: it may come after
+/// later ones.
+pub fn taken_back(message: &Stanza, at: SystemTime, step: &Step<'_>) -> Stanza {
+    match is_stamped(message, step) {
+        true => message.clone(),
+        false => stamp(message, at, "Taken back from another device", step),
+    }
+}
+
+/// XEP-0203 §2: a delay whose `from` is our domain is written by nobody but us.
+pub fn without_forged_stamps(stanza: Stanza, step: &Step<'_>) -> Stanza {
+    match is_stamped(&stanza, step) {
+        true => stanza.without(ns::DELAY, "delay"),
+        false => stanza,
+    }
+}
+
+fn stamp(message: &Stanza, at: SystemTime, reason: &str, step: &Step<'_>) -> Stanza {
+    message.clone().with_child(
+        &Element::new(ns::DELAY, "delay")
+            .with_attr("from", step.domain.name())
+            .with_attr("stamp", datetime::format(at))
+            .with_text(reason),
+    )
+}
+
+/// Whether a message bears a stamp of our domain.
+fn is_stamped(message: &Stanza, step: &Step<'_>) -> bool {
+    message.elements(ns::DELAY, "delay").any(|delay| delay.attr("from") == Some(step.domain.name()))
 }
 
 /// XEP-0160 §3: normal messages, and chat messages that say more than a chat state; nothing that asks not to be

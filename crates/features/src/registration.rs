@@ -210,7 +210,7 @@ fn bare_question(iq: &Stanza) -> Stanza {
 mod tests {
     use super::*;
     use crate::check::{bare, credentials, domain, error, iq, jid, routed, sessions, shown, stepped};
-    use step::Act;
+    use step::{Act, Question};
 
     fn query(inner: &str) -> String {
         format!("<query xmlns='jabber:iq:register'>{inner}</query>")
@@ -272,7 +272,9 @@ mod tests {
         let order = set("<username>alice</username><password>new</password>");
         let (reply, mut left) = stepped(|step| change_password(Password::new("new"), &order, step));
         assert_eq!(shown(Ok(reply)), "later");
-        let Some(Act::Work(Work::Keys(password), Return::PasswordChange(asked))) = left.acts.pop() else {
+        let Some(Act::Ask(Question::Work(Work::Keys(password)), Return::PasswordChange(asked))) =
+            left.acts.pop()
+        else {
             panic!("no work")
         };
         assert_eq!(password.reveal(), "new");

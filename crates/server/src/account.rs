@@ -12,9 +12,8 @@ use step::{Domain, Roster, Session, SessionId, Sessions, Step};
 use store::Write;
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
-use xmpp::stanza::Stanza;
 
-use crate::door::Door;
+use crate::door::{Door, Undelivered};
 use crate::entity::Told;
 use crate::letter::{Letter, Outcome};
 use crate::nobody::Nobody;
@@ -46,7 +45,7 @@ pub struct Account {
     /// be told again.
     pub departed: Vec<Departure>,
     /// What sessions that have left were not given, for as long: it may have to take its way anew once more.
-    pub taken_back: Vec<Stanza>,
+    pub taken_back: Vec<Undelivered>,
 }
 
 impl Account {

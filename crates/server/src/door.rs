@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use step::{Return, SessionId};
@@ -18,6 +19,8 @@ use crate::commits::Commits;
 pub enum Outgoing {
     /// A stanza for the client.
     Stanza(Stanza),
+    /// A stanza of which these sessions of the account each get a copy.
+    Copy(Stanza, Arc<[SessionId]>),
     /// Not for the client: whoever wrote the stanzas before it hears when they have left the house.
     Left(Return),
     /// The resource is bound.
@@ -26,6 +29,26 @@ pub enum Outgoing {
     BindRefused(StanzaError),
     /// The stream is to be closed.
     Close(StreamError),
+}
+
+impl Outgoing {
+    fn byte_len(&self) -> usize {
+        match self {
+            Outgoing::Stanza(stanza) | Outgoing::Copy(stanza, _) => stanza.byte_len(),
+            _ => 0,
+        }
+    }
+}
+
+/// A stanza that a session was meant to have and was not given.
+#[derive(Debug)]
+pub struct Undelivered {
+    /// The stanza.
+    pub stanza: Stanza,
+    /// When it was put behind the door.
+    pub at: SystemTime,
+    /// Who else was meant to have it; one is enough.
+    pub copies: Option<Arc<[SessionId]>>,
 }
 
 /// A stanza from the client whose whole consequence has not been committed yet.
@@ -51,6 +74,7 @@ enum Handled {
 struct Waiting {
     /// It rests on this number of the log.
     lsn: Lsn,
+    at: SystemTime,
     /// It answers this stanza of the client, so it leaves after all earlier ones are done with.
     answers: Option<u64>,
     outgoing: Outgoing,
@@ -97,14 +121,12 @@ impl Door {
 
     /// Puts something behind the door, resting on `lsn`. What comes of a stanza of this door's own client, by its
     /// `ticket`, leaves after all that comes of earlier ones is settled: an answer says that everything before it is
-    /// safe.
-    pub fn put(&self, lsn: Lsn, ticket: Option<&Ticket>, outgoing: Outgoing) {
+    /// safe. `at` is the time of day.
+    pub fn put(&self, lsn: Lsn, at: SystemTime, ticket: Option<&Ticket>, outgoing: Outgoing) {
         let answers = ticket.filter(|ticket| ticket.0.door.id == self.id).map(|ticket| ticket.0.number);
         let mut state = self.state.lock();
-        if let Outgoing::Stanza(stanza) = &outgoing {
-            state.queued_bytes += stanza.byte_len();
-        }
-        state.queue.push_back(Waiting { lsn, answers, outgoing });
+        state.queued_bytes += outgoing.byte_len();
+        state.queue.push_back(Waiting { lsn, at, answers, outgoing });
         wake(state);
     }
 
@@ -125,9 +147,7 @@ impl Door {
                 break;
             }
             let Some(Waiting { outgoing, .. }) = state.queue.pop_front() else { break };
-            if let Outgoing::Stanza(stanza) = &outgoing {
-                state.queued_bytes = state.queued_bytes.saturating_sub(stanza.byte_len());
-            }
+            state.queued_bytes = state.queued_bytes.saturating_sub(outgoing.byte_len());
             if fate == Fate::Committed {
                 let last = matches!(outgoing, Outgoing::Close(_));
                 leaving.push(outgoing);
@@ -213,12 +233,13 @@ impl Door {
     }
 
     /// The stanzas that did not leave, in order. What rests on a failed commit is not among them.
-    pub fn undelivered(&self) -> Vec<Stanza> {
+    pub fn undelivered(&self) -> Vec<Undelivered> {
         let mut state = self.state.lock();
         state.queued_bytes = 0;
         let waiting = state.queue.drain(..).filter(|waiting| self.commits.fate(waiting.lsn) != Fate::Failed);
-        let stanzas = waiting.filter_map(|waiting| match waiting.outgoing {
-            Outgoing::Stanza(stanza) => Some(stanza),
+        let stanzas = waiting.filter_map(|Waiting { at, outgoing, .. }| match outgoing {
+            Outgoing::Stanza(stanza) => Some(Undelivered { stanza, at, copies: None }),
+            Outgoing::Copy(stanza, copies) => Some(Undelivered { stanza, at, copies: Some(copies) }),
             _ => None,
         });
         stanzas.collect()

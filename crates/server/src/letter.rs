@@ -55,8 +55,8 @@ pub enum Letter {
     Returned(Return, Returned),
     /// The answer to the entity's question.
     Answered(Return, Returned),
-    /// The entity has been loaded anew, since the store has refused what it rested on. Its sessions go on; what it meant
-    /// to tell others has not left.
+    /// The entity has been loaded anew, since the store has refused what it rested on. Its sessions go on; what it
+    /// meant to tell others has not left.
     CarriedOver,
     /// Make the account (registration, or the desk).
     Create(Credentials, oneshot::Sender<Outcome>),

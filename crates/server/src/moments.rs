@@ -8,6 +8,7 @@ use xmpp::ns;
 use xmpp::stanza::Stanza;
 
 use crate::account::Account;
+use crate::door::Undelivered;
 
 /// A session says that it is no longer available; it stays connected (RFC 6121 §4.5.2).
 pub fn session_unavailable(a: &mut Account, session: SessionId, last: &Stanza, step: &mut Step<'_>) {
@@ -32,14 +33,14 @@ pub fn session_closed(a: &mut Account, session: SessionId, step: &mut Step<'_>) 
 }
 
 /// The connection behind a door has gone for good. Returns what was meant for it and never left.
-pub fn door_closed(a: &mut Account, session: SessionId, step: &mut Step<'_>) -> Vec<Stanza> {
+pub fn door_closed(a: &mut Account, session: SessionId, step: &mut Step<'_>) -> Vec<Undelivered> {
     session_closed(a, session, step);
     a.doors.remove(&session).map(|door| door.undelivered()).unwrap_or_default()
 }
 
 /// The account has been loaded anew after a failed commit. What it had told others may not have left. Returns what was
 /// taken back from sessions that have gone, and may not have got further.
-pub fn carried_over(a: &mut Account, step: &mut Step<'_>) -> Vec<Stanza> {
+pub fn carried_over(a: &mut Account, step: &mut Step<'_>) -> Vec<Undelivered> {
     let hears = |jid: &Jid| !a.blocklist.blocks(jid);
     let departed = std::mem::take(&mut a.departed);
     presence::tell_again(&a.sessions, &a.roster, &hears, &a.jid, departed, step);

@@ -53,7 +53,7 @@ impl Nobody {
             // The account was removed between login and bind; if the connection has gone too, nobody minds.
             Letter::Bind { door, .. } => {
                 let refused = Outgoing::BindRefused(StanzaError::new(Condition::NotAuthorized));
-                door.put(store::Lsn::default(), None, refused);
+                door.put(store::Lsn::default(), step.wall, None, refused);
             }
             Letter::Registered(key, stanza) => {
                 step.write(Write::LetterDrop { key });

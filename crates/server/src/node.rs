@@ -132,7 +132,7 @@ impl Node {
     pub fn shutdown(&self) {
         for door in self.doors() {
             let error = StreamError::new(StreamCondition::SystemShutdown);
-            door.put(store::Lsn::default(), None, Outgoing::Close(error));
+            door.put(store::Lsn::default(), self.world.clock.wall(), None, Outgoing::Close(error));
         }
     }
 

@@ -8,6 +8,7 @@ use xmpp::jid::Jid;
 use xmpp::stanza::{Kind, Stanza, Type};
 
 use crate::account::Account;
+use crate::door::Undelivered;
 use crate::{moments, queries};
 
 /// What happens to a stanza from one of the account's own sessions. `from` has been stamped by the stream.
@@ -30,6 +31,10 @@ pub fn leaving(a: &mut Account, session: SessionId, stanza: Stanza, step: &mut S
 
 /// What happens to a stanza that arrives for the account.
 pub fn arriving(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
+    take_in(a, offline::without_forged_stamps(stanza, step), step);
+}
+
+fn take_in(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
     let sent = stanza.clone();
     let outcome = match stanza.kind {
         Kind::Message => message_arriving(a, stanza, step),
@@ -42,12 +47,16 @@ pub fn arriving(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
 }
 
 /// What happens to stanzas that were delivered to a session which never took them: a message takes its way anew, as if
-/// the session had not been there.
-pub fn undelivered(a: &mut Account, stanzas: Vec<Stanza>, step: &mut Step<'_>) {
-    for stanza in stanzas {
+/// the session had not been there, unless another session has it too.
+pub fn undelivered(a: &mut Account, taken_back: Vec<Undelivered>, step: &mut Step<'_>) {
+    for Undelivered { stanza, at, copies } in taken_back {
         if stanza.kind == Kind::Message && stanza.type_ != Type::Error {
-            a.taken_back.push(stanza.clone());
-            arriving(a, stanza, step);
+            if copies.iter().any(|ids| ids.iter().any(|id| a.sessions.find(*id).is_some())) {
+                continue;
+            }
+            let late = offline::taken_back(&stanza, at, step);
+            a.taken_back.push(Undelivered { stanza, at, copies });
+            take_in(a, late, step);
         } else if stanza.is_request() && stanza.from.as_ref().is_none_or(|from| *from != *a.jid) {
             stopped(&stanza, Condition::RecipientUnavailable.into(), step);
         }

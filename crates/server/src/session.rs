@@ -116,7 +116,7 @@ impl Session {
 
     fn leave(&mut self, now: Instant, outgoing: Outgoing) {
         match outgoing {
-            Outgoing::Stanza(stanza) => self.machine.deliver(&stanza),
+            Outgoing::Stanza(stanza) | Outgoing::Copy(stanza, _) => self.machine.deliver(&stanza),
             Outgoing::Left(back) => self.leaving.push(back),
             Outgoing::Bound(jid) => self.machine.answer(now, Answer::Bound(jid)),
             Outgoing::BindRefused(error) => self.machine.answer(now, Answer::BindRefused(error)),

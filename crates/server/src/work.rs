@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use step::{Act, Return, Returned, Step};
 use store::{Fate, Lsn};
@@ -172,8 +173,8 @@ impl Node {
         }
     }
 
-    /// A letter whose writer's step never happened is not read, nor one that comes of a stanza which has been lost: whoever
-    /// asked is told by its own ticket. A registered letter is read all the same once it has been written.
+    /// A letter whose writer's step never happened is not read, nor one that comes of a stanza which has been lost:
+    /// whoever asked is told by its own ticket. A registered letter is read all the same once it has been written.
     fn is_void(&self, envelope: &Envelope) -> bool {
         let lost = envelope.ticket.as_ref().is_some_and(Ticket::is_lost);
         self.commits.fate(envelope.lsn) == Fate::Failed
@@ -212,9 +213,9 @@ impl Node {
         let domain = entity.domain().clone();
         let was_kept = entity.is_kept();
         let mut step = Step::new(&self.world, &domain);
-        let mut told = Told::default();
+        let (mut told, wall) = (Told::default(), step.wall);
         if catch_unwind(AssertUnwindSafe(|| entity.read(letter, &mut step, &mut told))).is_err() {
-            return Err(broken(entity, ticket.as_ref()));
+            return Err(broken(entity, wall, ticket.as_ref()));
         }
         let mut left = step.finish();
         if !(was_kept && entity.is_kept()) {
@@ -230,8 +231,9 @@ impl Node {
             ticket.rest_on(lsn);
         }
         told.at(lsn);
+        let end = End { lsn, wall, ticket: ticket.as_ref() };
         for act in left.acts {
-            self.carry_out(cell, &entity, act, lsn, ticket.as_ref(), work);
+            self.carry_out(cell, &entity, act, &end, work);
         }
         Ok((entity, lsn))
     }
@@ -242,23 +244,28 @@ impl Node {
         cell: &Cell,
         entity: &Entity,
         act: Act,
-        lsn: Lsn,
-        ticket: Option<&Ticket>,
+        end: &End<'_>,
         work: &mut WorkList,
     ) {
         // A session whose connection has gone takes nothing more; what it had is on its way elsewhere.
         let put = |session, lsn, outgoing| {
             if let Some(door) = entity.door(session) {
-                door.put(lsn, ticket, outgoing);
+                door.put(lsn, end.wall, end.ticket, outgoing);
             }
         };
-        let through = |session, outgoing| put(session, lsn, outgoing);
+        let through = |session, outgoing| put(session, end.lsn, outgoing);
         match act {
-            Act::Route(stanza) => self.route(stanza, Letter::Arriving, lsn, ticket, work),
+            Act::Route(stanza) => self.route(stanza, Letter::Arriving, end, work),
             Act::RouteRegistered(key, stanza) => {
-                self.route(stanza, |stanza| Letter::Registered(key, stanza), lsn, ticket, work);
+                self.route(stanza, |stanza| Letter::Registered(key, stanza), end, work);
             }
             Act::Deliver(session, stanza) => through(session, Outgoing::Stanza(stanza)),
+            Act::DeliverToEach(sessions, stanza) => {
+                let copies: Arc<[_]> = sessions.into();
+                for session in copies.iter() {
+                    through(*session, Outgoing::Copy(stanza.clone(), copies.clone()));
+                }
+            }
             Act::DeliverThen(session, stanzas, back) => {
                 for stanza in stanzas {
                     through(session, Outgoing::Stanza(stanza));
@@ -271,7 +278,7 @@ impl Node {
             Act::Close(session, error) => through(session, Outgoing::Close(error)),
             Act::After(delay, back) => beside::after(self, cell.address.clone(), delay, back),
             Act::Ask(question, back) => {
-                let asking = Asking { question, back, ticket: ticket.cloned() };
+                let asking = Asking { question, back, ticket: end.ticket.cloned() };
                 cell.inner.lock().questions.push_back(asking);
             }
         }
@@ -282,8 +289,7 @@ impl Node {
         self: &Arc<Self>,
         stanza: Stanza,
         write: impl FnOnce(Stanza) -> Letter,
-        lsn: Lsn,
-        ticket: Option<&Ticket>,
+        end: &End<'_>,
         work: &mut WorkList,
     ) {
         let stanza = match destination(self, &stanza) {
@@ -298,7 +304,8 @@ impl Node {
             return tracing::debug!("a stanza that can be sent nowhere was dropped");
         };
         if let Destination::Here(address) = destination(self, &stanza) {
-            let envelope = Envelope { letter: write(stanza), lsn, ticket: ticket.cloned() };
+            let ticket = end.ticket.cloned();
+            let envelope = Envelope { letter: write(stanza), lsn: end.lsn, ticket };
             self.put(&address, envelope, work);
         }
     }
@@ -309,16 +316,26 @@ impl Node {
     }
 }
 
+/// What all that a step leaves has in common.
+struct End<'a> {
+    /// The number that it rests on.
+    lsn: Lsn,
+    /// The time of day.
+    wall: SystemTime,
+    /// The client's stanza that it comes of.
+    ticket: Option<&'a Ticket>,
+}
+
 /// An entity whose step has failed within: whoever asked is told, and its connections are closed, since what it holds
 /// in memory may be half changed.
-fn broken(entity: Box<Entity>, ticket: Option<&Ticket>) -> Box<Entity> {
+fn broken(entity: Box<Entity>, wall: SystemTime, ticket: Option<&Ticket>) -> Box<Entity> {
     tracing::error!(entity = %entity.address(), "a step failed; the entity is loaded anew");
     if let Some(ticket) = ticket {
         ticket.refuse();
     }
     for door in entity.doors() {
         let error = StreamError::new(StreamCondition::InternalServerError);
-        door.put(Lsn::default(), None, Outgoing::Close(error));
+        door.put(Lsn::default(), wall, None, Outgoing::Close(error));
     }
     entity
 }

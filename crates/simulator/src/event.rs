@@ -38,8 +38,8 @@ pub enum Event<'a> {
         stream: StreamNo,
         /// Its number.
         number: MessageNo,
-        /// Whether it was held before (XEP-0203).
-        held: bool,
+        /// How it came.
+        how: How,
     },
     /// A message came back with an error.
     Bounced {
@@ -118,6 +118,17 @@ impl Event<'_> {
             Event::AtRest { .. } => "rests",
         }
     }
+}
+
+/// How a message came, as its stamp says (XEP-0203).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// Without delay.
+    Direct,
+    /// It was held before.
+    Held,
+    /// Another device was meant to have it.
+    TakenBack,
 }
 
 /// What a request wants, as far as a checker cares.

@@ -136,10 +136,11 @@ impl House {
         let node = self.0.life.lock().node.take();
         let mut undelivered = Vec::new();
         if let Some(node) = &node {
-            undelivered.extend(node.doors().iter().flat_map(|door| door.undelivered()));
+            let doors = node.doors();
+            undelivered.extend(doors.iter().flat_map(|door| door.undelivered()).map(|left| left.stanza));
             node.directory.visit(|_, inner| {
                 if let Some(Entity::Account(account)) = inner.entity.as_deref() {
-                    undelivered.extend(account.taken_back.iter().cloned());
+                    undelivered.extend(account.taken_back.iter().map(|taken| taken.stanza.clone()));
                 }
             });
         }

@@ -14,7 +14,7 @@ use xmpp::xml::Element;
 
 use crate::deeds::{Deed, Question};
 use crate::device::Device;
-use crate::event::{Event, Outcome, StreamNo, Wish, message_number};
+use crate::event::{Event, How, Outcome, StreamNo, Wish, message_number};
 use crate::link::{Carried, Link, Way};
 
 /// The namespace of what a device keeps with the server.
@@ -140,8 +140,12 @@ impl<'a> Line<'a> {
             }
             ("message", _) => {
                 if let Some(number) = message_number(id) {
-                    let held = element.child(ns::DELAY, "delay").is_some();
-                    self.device.play.see(&Event::Received { stream, number, held });
+                    let how = match element.child(ns::DELAY, "delay").map(Element::text).as_deref() {
+                        None => How::Direct,
+                        Some("Offline Storage") => How::Held,
+                        Some(_) => How::TakenBack,
+                    };
+                    self.device.play.see(&Event::Received { stream, number, how });
                 }
             }
             ("presence", None | Some("unavailable")) => {

@@ -19,6 +19,8 @@ pub enum Act {
     RouteRegistered(String, Stanza),
     /// Write the stanza to one of the account's own sessions.
     Deliver(SessionId, Stanza),
+    /// Write the stanza to several of them. If one leaves before it has been given it, the others are enough.
+    DeliverToEach(Vec<SessionId>, Stanza),
     /// Write held messages to a session and tell once they have left, so that they can be dropped.
     DeliverThen(SessionId, Vec<Stanza>, Return),
     /// Tell a connection that its resource is bound.

@@ -68,6 +68,14 @@ impl<'a> Step<'a> {
         self.acts.push(Act::Deliver(session, stanza));
     }
 
+    /// Writes a stanza to several of the account's own sessions, of which one is enough.
+    pub fn to_sessions(&mut self, sessions: &[SessionId], stanza: Stanza) {
+        match sessions {
+            [only] => self.to_session(*only, stanza),
+            several => self.acts.push(Act::DeliverToEach(several.to_vec(), stanza)),
+        }
+    }
+
     /// Closes a session's stream with an error.
     pub fn close(&mut self, session: SessionId, error: StreamError) {
         self.acts.push(Act::Close(session, error));

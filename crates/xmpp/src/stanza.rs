@@ -177,6 +177,12 @@ impl Stanza {
         self.payload.element(at)
     }
 
+    /// All direct children of this name, as trees.
+    pub fn elements<'a>(&'a self, namespace: &'a str, name: &'a str) -> impl Iterator<Item = Element> + 'a {
+        let places = self.children().enumerate().filter(move |(_, child)| *child == (namespace, name));
+        places.filter_map(|(at, _)| self.payload.element(at))
+    }
+
     /// The first direct child, as a tree.
     pub fn first(&self) -> Option<Element> {
         self.payload.element(0)

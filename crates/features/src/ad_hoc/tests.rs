@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::check::{error, iq, jid, routed, shown, stepped, stepped_at};
-use step::{Act, Yield};
+use step::{Act, Question, Yield};
 
 const ADMIN_DESK: &str = "admin@one.test/desk";
 
@@ -48,7 +48,9 @@ fn submit(fields: &[(&str, &str)]) -> String {
 }
 
 fn work(left: &Yield) -> (String, Vec<(String, String)>, Asked) {
-    let [Act::Work(Work::Command { name, arguments }, Return::Command(asked))] = &left.acts[..] else {
+    let [Act::Ask(Question::Work(Work::Command { name, arguments }), Return::Command(asked))] =
+        &left.acts[..]
+    else {
         panic!("{:?}", left.acts)
     };
     (name.clone(), arguments.clone(), asked.clone())

@@ -7,7 +7,7 @@ use xmpp::jid::BareJid;
 
 use crate::event::{Event, StreamNo, Wish};
 
-/// Pairs of which one has ever wished to block the other.
+/// Who has ever wished to block whom.
 #[derive(Default)]
 pub struct Blocks {
     accounts: BTreeMap<StreamNo, BareJid>,
@@ -22,15 +22,19 @@ impl Blocks {
             Event::Asked { stream, wish: Wish::Block(whom), .. } => {
                 if let Some(account) = self.accounts.get(stream) {
                     self.pairs.insert((account.clone(), (*whom).clone()));
-                    self.pairs.insert(((*whom).clone(), account.clone()));
                 }
             }
             _ => {}
         }
     }
 
-    /// Whether the two are such a pair.
-    pub fn between(&self, one: &BareJid, other: &BareJid) -> bool {
+    /// Whether the one has ever wished to block the other.
+    pub fn by(&self, one: &BareJid, other: &BareJid) -> bool {
         self.pairs.contains(&(one.clone(), other.clone()))
+    }
+
+    /// Whether either has.
+    pub fn between(&self, one: &BareJid, other: &BareJid) -> bool {
+        self.by(one, other) || self.by(other, one)
     }
 }

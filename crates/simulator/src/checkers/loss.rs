@@ -6,6 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use xmpp::jid::BareJid;
+
+use super::blocks::Blocks;
 use super::{Checker, Complaints};
 use crate::event::{Event, MessageNo, StreamNo, message_number};
 
@@ -21,12 +24,22 @@ pub struct Loss {
     settled: BTreeSet<MessageNo>,
     /// On its way to a device when the node ended.
     under_way: BTreeSet<MessageNo>,
+    accounts: BTreeMap<StreamNo, BareJid>,
+    pairs: BTreeMap<MessageNo, (BareJid, BareJid)>,
+    blocks: Blocks,
 }
 
 impl Checker for Loss {
     fn see(&mut self, event: &Event<'_>, complaints: &mut Complaints) {
+        self.blocks.see(event);
         match event {
-            Event::Sent { stream, number, .. } => self.unsure.entry(*stream).or_default().push(*number),
+            Event::Bound { stream, jid } => drop(self.accounts.insert(*stream, jid.bare())),
+            Event::Sent { stream, number, to } => {
+                self.unsure.entry(*stream).or_default().push(*number);
+                if let Some(sender) = self.accounts.get(stream) {
+                    self.pairs.insert(*number, (sender.clone(), to.bare()));
+                }
+            }
             Event::Received { number, .. } | Event::Bounced { number, .. } => {
                 self.settled.insert(*number);
             }
@@ -49,7 +62,10 @@ impl Checker for Loss {
                 let on_wires: BTreeSet<_> = written.iter().flat_map(|bytes| numbers(bytes)).collect();
                 for number in self.accepted.difference(&self.settled) {
                     let known = [&held, &on_wires, &self.under_way].iter().any(|set| set.contains(number));
-                    if !known {
+                    // Who blocks somebody does not even hear that a message to them has failed.
+                    let unheard =
+                        self.pairs.get(number).is_some_and(|(sender, to)| self.blocks.by(sender, to));
+                    if !known && !unheard {
                         complaints.push(format!("loss: m{number} was accepted and is nowhere"));
                     }
                 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use xmpp::jid::{FullJid, Jid};
 
 use super::{Checker, Complaints};
-use crate::event::{Event, MessageNo, StreamNo};
+use crate::event::{Event, How, MessageNo, StreamNo};
 
 /// The rule. What was held because no device wanted to hear may be overtaken by what goes to a device by its own
 /// address; once the device hears for the account, it no longer may.
@@ -51,7 +51,7 @@ impl Checker for Order {
                 }
             }
             Event::Sent { stream, number, to } => drop(self.sent.insert(*number, (*stream, (*to).clone()))),
-            Event::Received { stream, number, held } => {
+            Event::Received { stream, number, how } => {
                 let Some((sender, to)) = self.sent.get(number) else {
                     return complaints.push(format!("order: m{number} was received, and nobody sent it"));
                 };
@@ -59,7 +59,7 @@ impl Checker for Order {
                 if receiver.jid.bare() != to.bare() {
                     complaints.push(format!("order: m{number} to {to} came to {}", receiver.jid));
                 }
-                if let Some(last) = receiver.receive(*number, (*sender, to.clone()), *held) {
+                if let Some(last) = receiver.receive(*number, (*sender, to.clone()), *how) {
                     complaints.push(format!("order: m{number} came to stream {stream} after m{last}"));
                 }
             }
@@ -82,24 +82,26 @@ impl Stream {
     }
 
     /// Returns the later message of the same sender to the same address that has overtaken it, if any.
-    fn receive(&mut self, number: MessageNo, pair: (StreamNo, Jid), held: bool) -> Option<MessageNo> {
+    fn receive(&mut self, number: MessageNo, pair: (StreamNo, Jid), how: How) -> Option<MessageNo> {
         if !self.received.insert(number) {
             // What has left and could not be crossed off because a commit failed comes again (G4: at least once).
             return None;
         }
-        let before = match held {
-            true => self.last_direct.get(&pair).max(self.last_held.get(&pair)).copied(),
-            false => self.last.get(&pair).copied(),
+        let before = match how {
+            How::Direct => self.last.get(&pair).copied(),
+            How::Held => self.last_direct.get(&pair).max(self.last_held.get(&pair)).copied(),
+            // It comes when the other device has gone; its stamp says where it belongs.
+            How::TakenBack => return None,
         };
         let raise = |last: &mut Last| {
             let last = last.entry(pair.clone()).or_default();
             *last = number.max(*last);
         };
         raise(&mut self.last);
-        match held {
-            true => raise(&mut self.last_held),
-            false if self.listens => raise(&mut self.last_direct),
-            false => {}
+        match how {
+            How::Held => raise(&mut self.last_held),
+            _ if self.listens => raise(&mut self.last_direct),
+            _ => {}
         }
         before.filter(|before| number < *before)
     }
