@@ -2,6 +2,7 @@
 
 mod generate;
 mod new_xep;
+mod plant;
 mod test;
 mod tidy;
 
@@ -13,7 +14,8 @@ usage: cargo xtask <command>
   tidy                    hold the tree against its own rules
   test [--quick]          set up and run everything CI runs; --quick leaves out real clients and PostgreSQL's set-up
   generate [--check]      write doap.xml and the reference pages of the book from the code
-  new-xep NUMBER NAME     write the files of a new extension";
+  new-xep NUMBER NAME     write the files of a new extension
+  plant [FAULT]           show that the rehearsal catches planted faults";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,6 +26,8 @@ fn main() -> Result<()> {
         ["test", "--quick"] => test::run(test::Reach::Quick),
         ["generate"] => generate::run(generate::Mode::Write),
         ["generate", "--check"] => generate::run(generate::Mode::Check),
+        ["plant"] => plant::run(None),
+        ["plant", fault] => plant::run(Some(fault)),
         ["new-xep", number, name] => new_xep::run(number, name),
         _ => bail!(USAGE),
     }

@@ -24,7 +24,10 @@ fn small_worlds_keep_every_rule() {
                     let twice = [(); 2].map(|()| rehearse(seed, &Plan::small()).unwrap());
                     assert_eq!(twice[0], twice[1], "seed {seed} has two traces");
                     let [report, _] = twice;
-                    broken.lock().unwrap().extend(report.complaints.iter().map(|why| format!("{seed}: {why}")));
+                    broken
+                        .lock()
+                        .unwrap()
+                        .extend(report.complaints.iter().map(|why| format!("{seed}: {why}")));
                     for (what, count) in report.counts {
                         *counts.lock().unwrap().entry(what).or_insert(0) += count;
                     }

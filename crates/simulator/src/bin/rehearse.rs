@@ -10,12 +10,13 @@ use simulator::play::{Plan, Report, rehearse};
 use tracing_subscriber::EnvFilter;
 
 const USAGE: &str =
-    "rehearse [--seeds FROM..TO | --seed N] [--people N] [--devices N] [--time SECONDS] [--no-faults]
+    "rehearse [--seeds FROM..TO | --seed N] [--people N] [--devices N] [--time SECONDS] [--no-faults] [--until-broken]
   every seed is rehearsed twice and must leave the same trace";
 
 struct Wanted {
     seeds: RangeInclusive<u64>,
     plan: Plan,
+    until_broken: bool,
 }
 
 fn main() -> ExitCode {
@@ -29,10 +30,14 @@ fn main() -> ExitCode {
 }
 
 fn wanted(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String> {
-    let mut wanted = Wanted { seeds: 1..=100, plan: Plan::small() };
+    let mut wanted = Wanted { seeds: 1..=100, plan: Plan::small(), until_broken: false };
     while let Some(argument) = arguments.next() {
         if argument == "--no-faults" {
             wanted.plan.faults = Faults::NONE;
+            continue;
+        }
+        if argument == "--until-broken" {
+            wanted.until_broken = true;
             continue;
         }
         let value = arguments.next().ok_or_else(|| format!("{argument} needs a value"))?;
@@ -59,25 +64,26 @@ fn run(wanted: &Wanted) -> ExitCode {
         let filter = EnvFilter::new("trace");
         tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false).init();
     }
-    let (mut failed, mut counts) = (0_u64, BTreeMap::new());
+    let (mut seeds, mut failed, mut counts) = (0, 0, BTreeMap::new());
     for seed in wanted.seeds.clone() {
-        match twice(seed, &wanted.plan) {
+        seeds += 1;
+        let broken = match twice(seed, &wanted.plan) {
             Ok(report) => {
                 for (what, count) in &report.counts {
                     *counts.entry(*what).or_insert(0_u64) += count;
                 }
-                if !report.complaints.is_empty() {
-                    failed += 1;
-                    println!("FAIL seed {seed}\n  {}", report.complaints.join("\n  "));
-                }
+                report.complaints
             }
-            Err(why) => {
-                failed += 1;
-                println!("FAIL seed {seed}: {why}");
+            Err(why) => vec![why],
+        };
+        if !broken.is_empty() {
+            failed += 1;
+            println!("FAIL seed {seed}\n  {}", broken.join("\n  "));
+            if wanted.until_broken {
+                break;
             }
         }
     }
-    let seeds = wanted.seeds.end() + 1 - wanted.seeds.start();
     println!("{seeds} seeds, each rehearsed twice with the same trace; {failed} failed");
     println!(
         "{}",
