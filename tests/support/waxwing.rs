@@ -44,6 +44,13 @@ impl Waxwing {
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
 
+    /// Kills the server as a power cut would, as far as a process can be.
+    pub fn kill(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.kill();
+        }
+    }
+
     fn prepare(&mut self, scene: &Scene) -> Result<Running, String> {
         let dir = tempfile::Builder::new().prefix("waxwing").tempdir().map_err(|error| error.to_string())?;
         let addresses = Addresses { plain: free()?, tls: Some(free()?) };
@@ -150,6 +157,14 @@ impl Running {
         Ok(())
     }
 
+    /// SIGKILL.
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
     /// SIGTERM, and what follows from it.
     fn stop(&mut self) -> Result<(), String> {
         let Some(mut child) = self.child.take() else {
@@ -172,10 +187,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.kill();
     }
 }
 

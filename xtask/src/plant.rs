@@ -1,5 +1,5 @@
-//! Shows that the checkers of the rehearsal can fail: plants one fault after another in a copy of the tree and rehearses
-//! until a rule is broken.
+//! Shows that the checkers of the rehearsal can fail: plants one fault after another in a copy of the tree and
+//! rehearses until a rule is broken.
 
 use std::fs;
 use std::path::{Path, PathBuf};
