@@ -145,7 +145,8 @@ impl<H: House> Stage for Sockets<H> {
     }
 }
 
-fn settings(identity: Option<Identity>) -> Arc<ClientConfig> {
+/// How clients do TLS: as any of today, but for whom they trust.
+pub fn settings(identity: Option<Identity>) -> Arc<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()

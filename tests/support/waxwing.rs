@@ -44,6 +44,15 @@ impl Waxwing {
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
 
+    /// Memory of the server that is in RAM, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let child = self.running.as_ref().and_then(|running| running.child.as_ref());
+        let status = child.map(|child| std::fs::read_to_string(format!("/proc/{}/status", child.id())));
+        let status = status.and_then(Result::ok).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
+    }
+
     /// Kills the server as a power cut would, as far as a process can be.
     pub fn kill(&mut self) {
         if let Some(running) = &mut self.running {
