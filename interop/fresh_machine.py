@@ -2,6 +2,7 @@
 dependencies. What is there already is left alone."""
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -66,6 +67,8 @@ def _debian(packages):
 
 def _python():
     note("making a Python environment with slixmpp and aioxmpp")
+    if importlib.util.find_spec("ensurepip") is None:
+        _debian(["python3-venv"])
     shutil.rmtree(CACHE / "venv", ignore_errors=True)
     _run([sys.executable, "-m", "venv", CACHE / "venv"])
     pip = [VENV_PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
