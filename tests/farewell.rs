@@ -6,7 +6,6 @@ use std::time::Duration;
 use support::sockets::Sockets;
 use support::waxwing::Waxwing;
 
-#[allow(dead_code)] // the conversations use the rest of it
 mod support;
 
 /// The client ends TLS: some (Smack 4.5) lose the server's last words when the end of TLS comes with them. But it is
