@@ -27,6 +27,8 @@ const READ_BYTES: usize = 16 * 1024;
 const READS_PER_TURN: usize = 8;
 /// How long the last bytes of a closed stream may take to leave.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a client that has closed its stream may take to end the connection before we do.
+const CLIENTS_TURN: Duration = Duration::from_secs(2);
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
@@ -105,6 +107,15 @@ enum Moved {
     Nothing,
 }
 
+/// The end of a connection whose stream is closed.
+#[derive(Clone, Copy)]
+struct Farewell {
+    /// When our side is closed, whatever the client does.
+    ours: Instant,
+    /// When the connection is dropped though bytes are left.
+    until: Instant,
+}
+
 struct Connection {
     session: Session,
     span: tracing::Span,
@@ -119,8 +130,8 @@ struct Connection {
     /// TLS keeps records back until it is flushed.
     unflushed: bool,
     timer: Option<Pin<Box<Sleep>>>,
-    /// When a closed stream is dropped though bytes are left.
-    farewell: Option<Instant>,
+    /// Set when the stream is closed.
+    farewell: Option<Farewell>,
     /// Our side of the socket is closed.
     shut: bool,
 }
@@ -321,7 +332,7 @@ impl Connection {
             true => self.allowance.check(Instant::now()).err(),
             false => None,
         };
-        let due = [self.session.next_timeout(), slow, self.farewell].into_iter().flatten().min();
+        let due = [self.session.next_timeout(), slow].into_iter().flatten().min();
         if let Some(due) = due {
             self.wake_at(due, cx);
         }
@@ -347,11 +358,15 @@ impl Connection {
     /// The stream is closed: writes what is left and ends TLS, for a while. What the client still sends is read and
     /// thrown away: a socket that is closed over unread bytes takes our last words with it.
     fn bid_farewell(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let until = *self.farewell.get_or_insert(now + FAREWELL);
+        // RFC 6120 §9.1.5: who closed the stream ends TLS. COMPAT: Smack 4.5.0-beta5 (modular connections) loses a
+        // stream's last words when the end of TLS comes in one read with them.
+        let patience = if self.session.is_closed_by_client() { CLIENTS_TURN } else { Duration::ZERO };
+        let Farewell { ours, until } =
+            *self.farewell.get_or_insert(Farewell { ours: now + patience, until: now + FAREWELL });
         if now >= until {
             return Poll::Ready(());
         }
-        if !self.shut && self.sent == self.unsent.len() {
+        if !self.shut && now >= ours && self.sent == self.unsent.len() {
             let closed = match &mut self.io {
                 Io::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
                 Io::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
@@ -367,9 +382,14 @@ impl Connection {
             match BUFFER.with_borrow_mut(|buffer| self.io.poll_read(cx, buffer)) {
                 Poll::Ready(Ok(count)) if count > 0 => {}
                 Poll::Ready(_) if self.shut => return Poll::Ready(()),
+                Poll::Ready(_) if now < ours => {
+                    // It has closed its side: no need to wait with ours.
+                    self.farewell = Some(Farewell { ours: now, until });
+                    break;
+                }
                 // It has closed its side; ours follows when the last bytes are written.
                 Poll::Ready(_) | Poll::Pending => {
-                    self.wake_at(until, cx);
+                    self.wake_at(if now < ours { ours } else { until }, cx);
                     return Poll::Pending;
                 }
             }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use futures_util::future::BoxFuture;
 use step::{Return, Returned};
 use store::Lsn;
-use stream::{Answer, C2s, Event, TlsFacts, TransportFacts};
+use stream::{Answer, C2s, CloseReason, Event, TlsFacts, TransportFacts};
 use xmpp::error::{StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
@@ -44,6 +44,7 @@ pub struct Session {
     /// Bytes that were taken and have not been written yet.
     unsent: usize,
     closed: bool,
+    closed_by_client: bool,
 }
 
 impl Session {
@@ -61,6 +62,7 @@ impl Session {
             ending: false,
             unsent: 0,
             closed: false,
+            closed_by_client: false,
         }
     }
 
@@ -190,6 +192,11 @@ impl Session {
         self.closed
     }
 
+    /// Whether the client closed its stream first; then it is the one to end the connection, too (RFC 6120 §9.1.5).
+    pub fn is_closed_by_client(&self) -> bool {
+        self.closed_by_client
+    }
+
     /// Hears what the machine has to say.
     fn hear(&mut self) {
         while let Some(event) = self.machine.poll_event() {
@@ -210,6 +217,7 @@ impl Session {
                 Event::PeerEnded => self.ending = true,
                 Event::Closed(reason) => {
                     tracing::debug!(session = self.id(), peer = ?self.peer, ?reason, "stream closed");
+                    self.closed_by_client = matches!(reason, CloseReason::PeerClosed);
                     self.close();
                 }
             }

@@ -206,12 +206,10 @@ impl C2s {
             other => Ok(other),
         };
         self.enter(next);
-        self.reframe(self.held.len());
-        if self.wants_input() {
-            let held = mem::take(&mut self.held);
-            let read = self.read(&held);
-            self.held.extend_from_slice(&held[read..]);
-        }
+        let held = mem::take(&mut self.held);
+        self.reframe(&held);
+        let read = self.read(&held);
+        self.held.extend_from_slice(&held[read..]);
     }
 
     /// Writes a stanza to a bound client; before and after that it is dropped.
@@ -336,18 +334,23 @@ impl C2s {
             let state = mem::replace(&mut self.state, State::Closed);
             let next = state.frame(frame, &mut self.line);
             self.enter(next);
-            self.reframe(bytes.len() - read);
+            self.reframe(&bytes[read..]);
+            if matches!(self.state, State::Securing(_)) {
+                // Only white space is left of what came in the clear.
+                read = bytes.len();
+            }
         }
         read
     }
 
-    /// Does what a state wished of the reader; `behind` bytes are still to be read.
-    fn reframe(&mut self, behind: usize) {
+    /// Does what a state wished of the reader; the bytes `behind` are still to be read.
+    fn reframe(&mut self, behind: &[u8]) {
         match self.line.reframe.take() {
             None => {}
             Some(Reframe::Restart) => self.framing.restart(),
-            // What follows in the clear could be somebody else's: CVE-2011-0411.
-            Some(Reframe::Secure) if behind + self.framing.pending_bytes() > 0 => {
+            // What follows in the clear could be somebody else's: CVE-2011-0411. COMPAT: go-xmpp of 2022 (Debian 12's
+            // go-sendxmpp) ends <starttls/> with a newline, against RFC 6120 §5.3.3; white space can say nothing.
+            Some(Reframe::Secure) if self.framing.pending_bytes() > 0 || !is_white_space(behind) => {
                 self.fail(StreamCondition::PolicyViolation.into());
             }
             Some(Reframe::Secure) => self.state = State::Securing(Securing::begin(&mut self.line)),
@@ -395,6 +398,10 @@ impl C2s {
         self.held = Vec::new();
         self.line.events.push_back(Event::Closed(reason));
     }
+}
+
+fn is_white_space(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
 impl State {

@@ -127,7 +127,7 @@ fn the_domain_and_the_sender_are_fixed() {
 fn starttls_is_guarded() {
     let starttls = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
     let clear = || Host::new(settings(), TransportFacts::Tcp { starttls: true });
-    for behind in [" ", "<presence/>", "<?xml version='1.0'?>"] {
+    for behind in [" <", "<presence/>", "<?xml version='1.0'?>"] {
         let mut host = clear();
         let answer = host.say(&format!("{}{starttls}{behind}", header("one.test")));
         assert_eq!(host.failure(), Some(StreamCondition::PolicyViolation), "{answer}");
@@ -139,6 +139,12 @@ fn starttls_is_guarded() {
         let answer = host.say(&format!("{}{behind}", &starttls[8..]));
         assert_eq!(host.failure(), Some(StreamCondition::PolicyViolation), "{answer}");
     }
+    // White space, which some clients send, is dropped, and what is inside TLS begins afresh.
+    let mut host = clear();
+    host.say(&header("one.test"));
+    assert!(host.say(&format!("{starttls}\n")).contains("proceed"));
+    assert!(host.say(&header("one.test")).contains("SCRAM-SHA-256-PLUS"));
+    assert_eq!(host.failure(), None);
     // Bytes in the clear during the handshake: the end, without a word.
     let mut host = clear();
     host.say(&header("one.test"));

@@ -1,0 +1,158 @@
+"""slixmpp, told what to do (told.py)."""
+
+import asyncio
+from pathlib import Path
+
+import slixmpp
+import told
+from slixmpp.plugins.xep_0191.stanza import Block
+from slixmpp.xmlstream import ElementBase
+from told import tell
+
+PLUGINS = ["xep_0030", "xep_0049", "xep_0054", "xep_0092", "xep_0191", "xep_0199", "xep_0202", "xep_0203"]
+
+
+class Notes(ElementBase):
+    """What is kept as private XML."""
+
+    name = "notes"
+    namespace = "waxwing:interop"
+    plugin_attrib = "notes"
+    interfaces = {"text"}
+    sub_interfaces = {"text"}
+
+
+class Slixmpp:
+    """One client that can log in once."""
+
+    async def login(self, jid, password, host, port, tls, trust):
+        self.xmpp = xmpp = slixmpp.ClientXMPP(jid, password)
+        for plugin in PLUGINS:
+            xmpp.register_plugin(plugin)
+        xmpp.auto_authorize = None
+        xmpp.auto_subscribe = False
+        xmpp.ca_certs = Path(trust)
+        xmpp.enable_direct_tls = tls == "direct"
+        xmpp.enable_starttls = tls == "starttls"
+        xmpp.enable_plaintext = False
+        outcome = asyncio.get_running_loop().create_future()
+
+        def refused(why):
+            if not outcome.done():
+                outcome.set_result(f"{why}")
+
+        for event in ("ssl_invalid_chain", "connection_failed", "failed_auth", "disconnected"):
+            xmpp.add_event_handler(event, refused)
+        xmpp.add_event_handler("session_start", lambda _: outcome.done() or outcome.set_result(None))
+        xmpp.add_event_handler("message", self._message)
+        xmpp.add_event_handler("presence", self._presence)
+        xmpp.connect(host, port)
+        why = await outcome
+        if why is not None:
+            xmpp.cancel_connection_attempt()
+            return tell(**{"is": "refused", "why": why})
+        version = xmpp.socket.version()
+        await xmpp.get_roster()
+        xmpp.send_presence()
+        mechanism = xmpp.plugin["feature_mechanisms"].mech.name
+        tell(**{"is": "online", "mechanism": mechanism, "tls": version, "checks": told.checks_of(self)})
+
+    async def logout(self):
+        await self.xmpp.disconnect()
+        tell(**{"is": "offline"})
+
+    async def subscribe(self, to):
+        await self.xmpp.update_roster(to, name="The other one", groups=["Interop"])
+        self.xmpp.send_presence_subscription(to)
+
+    async def approve(self, to):
+        self.xmpp.send_presence(pto=to, ptype="subscribed")
+
+    async def roster(self):
+        # What the first answer and the pushes since then made of it.
+        roster = self.xmpp.client_roster
+        tell(**{"is": "roster", "items": {jid: roster[jid]["subscription"] for jid in roster}})
+
+    async def show(self, show, status):
+        self.xmpp.send_presence(pshow=show, pstatus=status)
+
+    async def send(self, to, body):
+        self.xmpp.send_message(to, body, mtype="chat")
+
+    def _message(self, message):
+        stamp = message["delay"]["stamp"] if message.get_plugin("delay", check=True) else None
+        delayed = stamp and stamp.isoformat()
+        tell(**{"is": "message", "from": message["from"].bare, "body": message["body"], "delayed": delayed})
+
+    def _presence(self, presence):
+        kind = presence.xml.get("type", "available")
+        if kind == "subscribe":
+            tell(**{"is": "request", "from": presence["from"].bare})
+        elif kind in ("available", "unavailable"):
+            show = presence.xml.findtext("{jabber:client}show") or ""
+            told_of = {"from": presence["from"].bare, "type": kind, "show": show, "status": presence["status"]}
+            tell(**{"is": "presence", **told_of})
+
+    async def check_disco(self):
+        domain = self.xmpp.boundjid.domain
+        info = await self.xmpp.plugin["xep_0030"].get_info(jid=domain)
+        features = info["disco_info"]["features"]
+        identities = {(category, kind) for category, kind, *_ in info["disco_info"]["identities"]}
+        assert ("server", "im") in identities, identities
+        assert {"urn:xmpp:ping", "urn:xmpp:blocking", "vcard-temp"} <= features, features
+        account = await self.xmpp.plugin["xep_0030"].get_info(jid=self.xmpp.boundjid.bare)
+        kinds = {(category, kind) for category, kind, *_ in account["disco_info"]["identities"]}
+        assert ("account", "registered") in kinds, kinds
+        await self.xmpp.plugin["xep_0030"].get_items(jid=domain)
+        return f"{len(features)} features of the server"
+
+    async def check_ping(self):
+        return f"{await self.xmpp.plugin['xep_0199'].ping(self.xmpp.boundjid.domain) * 1000:.0f} ms"
+
+    async def check_version(self):
+        answer = await self.xmpp.plugin["xep_0092"].get_version(self.xmpp.boundjid.domain)
+        name = answer["software_version"]["name"]
+        assert name, "no name"
+        return name
+
+    async def check_time(self):
+        answer = await self.xmpp.plugin["xep_0202"].get_entity_time(self.xmpp.boundjid.domain)
+        # Its own reading of the time adds a second Z (1.17.0).
+        utc = answer["entity_time"].xml.findtext("{urn:xmpp:time}utc")
+        assert utc and utc.endswith("Z"), utc
+        return utc
+
+    async def check_vcard(self):
+        vcard = self.xmpp.plugin["xep_0054"].make_vcard()
+        vcard["FN"] = "Ælfrēd & <Søn>"
+        await self.xmpp.plugin["xep_0054"].publish_vcard(vcard)
+        answer = await self.xmpp.plugin["xep_0054"].get_vcard(self.xmpp.boundjid.bare)
+        assert answer["vcard_temp"]["FN"] == "Ælfrēd & <Søn>", answer
+        return "published and read again"
+
+    async def check_blocking(self):
+        blocking = self.xmpp.plugin["xep_0191"]
+        pushed = asyncio.get_running_loop().create_future()
+        self.xmpp.add_event_handler("blocked", lambda iq: pushed.done() or pushed.set_result(iq))
+        # Who has asked for the list hears of its changes.
+        assert await blocking.get_blocked_jids() == set()
+        await blocking.block("nuisance@localhost")
+        push = await pushed
+        assert isinstance(push["block"], Block)
+        assert await blocking.get_blocked_jids() == {slixmpp.JID("nuisance@localhost")}
+        await blocking.unblock("nuisance@localhost")
+        assert await blocking.get_blocked_jids() == set()
+        return "blocked, pushed, listed and unblocked"
+
+    async def check_private_xml(self):
+        private = self.xmpp.plugin["xep_0049"]
+        private.register(Notes)
+        notes = Notes()
+        notes["text"] = "<remember & keep>"
+        await private.store(notes)
+        answer = await private.retrieve("notes")
+        assert answer["private"]["notes"]["text"] == "<remember & keep>", answer
+        return "kept and read again"
+
+
+asyncio.run(told.obey(Slixmpp()))

@@ -1,0 +1,159 @@
+// @xmpp/client over TCP, told what to do (../told.py). Which certificates it trusts, NODE_EXTRA_CA_CERTS says.
+
+import { createInterface } from "node:readline";
+
+import { client, jid, xml } from "@xmpp/client";
+
+const tell = (event) => console.log(JSON.stringify(event));
+const bare = (address) => jid(address).bare().toString();
+
+class XmppJs {
+  items = new Map();
+
+  async login({ jid: address, password, port, tls }) {
+    const { local: username, domain } = jid(address);
+    const scheme = tls === "direct" ? "xmpps" : "xmpp";
+    // The certificate is verified for this name, too.
+    const service = `${scheme}://${domain}:${port}`;
+    const xmpp = (this.xmpp = client({ service, domain, username, password }));
+    xmpp.reconnect.stop();
+    xmpp.on("stanza", (stanza) => this.hear(stanza));
+    xmpp.iqCallee.set("jabber:iq:roster", "query", ({ element }) => {
+      this.note(element);
+      return true;
+    });
+    let mechanism;
+    xmpp.on("send", (element) => {
+      if (element.name === "auth") mechanism = element.attrs.mechanism;
+    });
+    const failed = new Promise((resolve) => xmpp.on("error", resolve));
+    const error = await Promise.race([xmpp.start().then(() => null, (error) => error), failed]);
+    if (error) return tell({ is: "refused", why: String(error) });
+    this.note(await this.ask("get", xml("query", "jabber:iq:roster")));
+    await xmpp.send(xml("presence"));
+    const checks = ["disco", "ping", "version", "vcard", "blocking", "private_xml"];
+    tell({ is: "online", mechanism, tls: xmpp.socket.socket.getProtocol(), checks });
+  }
+
+  async logout() {
+    await this.xmpp.send(xml("presence", { type: "unavailable" }));
+    await this.xmpp.stop();
+    tell({ is: "offline" });
+  }
+
+  async subscribe({ to }) {
+    const item = xml("item", { jid: to, name: "The other one" }, xml("group", {}, "Interop"));
+    await this.ask("set", xml("query", "jabber:iq:roster", item));
+    await this.xmpp.send(xml("presence", { to, type: "subscribe" }));
+  }
+
+  async approve({ to }) {
+    await this.xmpp.send(xml("presence", { to, type: "subscribed" }));
+  }
+
+  async roster() {
+    tell({ is: "roster", items: Object.fromEntries(this.items) });
+  }
+
+  async show({ show, status }) {
+    const parts = [show && xml("show", {}, show), status && xml("status", {}, status)];
+    await this.xmpp.send(xml("presence", {}, ...parts.filter(Boolean)));
+  }
+
+  async send({ to, body }) {
+    await this.xmpp.send(xml("message", { to, type: "chat" }, xml("body", {}, body)));
+  }
+
+  async check({ what }) {
+    try {
+      tell({ is: "checked", ok: true, saw: await this[`check_${what}`]() });
+    } catch (error) {
+      tell({ is: "checked", ok: false, saw: String(error) });
+    }
+  }
+
+  hear(stanza) {
+    const from = stanza.attrs.from && bare(stanza.attrs.from);
+    if (stanza.is("message") && stanza.getChild("body")) {
+      const delayed = stanza.getChild("delay", "urn:xmpp:delay")?.attrs.stamp ?? null;
+      tell({ is: "message", from, body: stanza.getChildText("body"), delayed });
+    } else if (stanza.is("presence")) {
+      const type = stanza.attrs.type ?? "available";
+      if (type === "subscribe") return tell({ is: "request", from });
+      const [show, status] = ["show", "status"].map((name) => stanza.getChildText(name) ?? "");
+      tell({ is: "presence", from, type, show, status });
+    }
+  }
+
+  note(query) {
+    for (const item of query.getChildren("item")) {
+      this.items.set(item.attrs.jid, item.attrs.subscription);
+    }
+  }
+
+  async ask(type, payload, to) {
+    const answer = await this.xmpp.iqCaller.request(xml("iq", { type, to }, payload));
+    return answer.getChildElements()[0];
+  }
+
+  async check_disco() {
+    const info = await this.ask("get", xml("query", "http://jabber.org/protocol/disco#info"), "localhost");
+    const features = info.getChildren("feature").map((feature) => feature.attrs.var);
+    for (const wanted of ["urn:xmpp:ping", "urn:xmpp:blocking", "vcard-temp"]) {
+      if (!features.includes(wanted)) throw new Error(`no ${wanted} in ${features}`);
+    }
+    return `${features.length} features of the server`;
+  }
+
+  async check_ping() {
+    const begun = performance.now();
+    await this.ask("get", xml("ping", "urn:xmpp:ping"), "localhost");
+    return `${Math.round(performance.now() - begun)} ms`;
+  }
+
+  async check_version() {
+    const answer = await this.ask("get", xml("query", "jabber:iq:version"), "localhost");
+    return expected(answer.getChildText("name"), "Waxwing");
+  }
+
+  async check_vcard() {
+    await this.ask("set", xml("vCard", "vcard-temp", xml("FN", {}, "Ælfrēd & <Søn>")));
+    const card = await this.ask("get", xml("vCard", "vcard-temp"));
+    expected(card.getChildText("FN"), "Ælfrēd & <Søn>");
+    return "published and read again";
+  }
+
+  async check_blocking() {
+    const ns = "urn:xmpp:blocking";
+    const nuisance = () => xml("item", { jid: "nuisance@localhost" });
+    const listed = async () => {
+      const list = await this.ask("get", xml("blocklist", ns));
+      return list.getChildren("item").map((item) => item.attrs.jid).join();
+    };
+    await this.ask("set", xml("block", ns, nuisance()));
+    expected(await listed(), "nuisance@localhost");
+    await this.ask("set", xml("unblock", ns, nuisance()));
+    expected(await listed(), "");
+    return "blocked, listed and unblocked";
+  }
+
+  async check_private_xml() {
+    const notes = (text) => xml("query", "jabber:iq:private", xml("notes", "waxwing:interop", text));
+    await this.ask("set", notes("<remember & keep>"));
+    const kept = await this.ask("get", notes());
+    expected(kept.getChildText("notes"), "<remember & keep>");
+    return "kept and read again";
+  }
+}
+
+function expected(saw, wanted) {
+  if (saw !== wanted) throw new Error(`${JSON.stringify(saw)} instead of ${JSON.stringify(wanted)}`);
+  return saw;
+}
+
+const doer = new XmppJs();
+for await (const line of createInterface({ input: process.stdin })) {
+  const command = JSON.parse(line);
+  await doer[command.do](command);
+}
+process.exit(0);
