@@ -13,8 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import fresh_machine
-from client import Entrance
-from clients import client
 from house import DOMAIN, House
 from report import note
 
@@ -22,16 +20,12 @@ NAME = "smack"
 PORT = 5222
 # Tests of these specifications must pass, and those of none.
 REQUIRED = ["none", "RFC6121", "XEP-0115", "XEP-0199"]
-# These ask no more of the server than to carry stanzas between friends; they must pass, too.
+# These ask no more of the server than to carry stanzas; they must pass, too.
 CARRIED = ["XEP-0050", "XEP-0085", "XEP-0092", "XEP-0096", "XEP-0232"]
 CONNECTIONS = ["tcp", "modular", "modular-nocompress"]
-# RFC 6121 §8.5.3.1: a server should not hand requests of strangers to a person's device. These tests ask strangers, so
-# here they are friends: three accounts that share presence.
-AMONG_FRIENDS = {"PingIntegrationTest.pingAsync"}
-AMONG_FRIENDS_SPECIFICATIONS = CARRIED
 # Tests of these disturb one another: subscriptions that one leaves behind are still being cancelled when the next has begun;
-# caches are shared.
-METHOD_BY_METHOD = {"RosterIntegrationTest", "EntityCapsTest"}
+# caches are shared; what a failed transfer throws ends the run.
+METHOD_BY_METHOD = {"RosterIntegrationTest", "EntityCapsTest", "FileTransferIntegrationTest"}
 SIDE_BY_SIDE = 4
 REPLY_TIMEOUT_MS = 10_000
 RUN_TIMEOUT_S = 90
@@ -72,7 +66,6 @@ class Run:
     """Tests that share a JVM."""
 
     tests: list
-    among_friends: bool = False
     outcomes: dict = field(default_factory=dict)
     races: list = field(default_factory=list)
     log: str = ""
@@ -89,10 +82,9 @@ def run(report):
         return
     with House(NAME, starttls_port=PORT, settings="[registration]\nopen = true\n") as house:
         java = _java(house)
-        friends = _friends(house)
         runs = _runs(tests)
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            list(pool.map(lambda number: _go(java, friends, runs[number], number), range(len(runs))))
+            list(pool.map(lambda number: _go(java, runs[number], number), range(len(runs))))
         log = house.log()
     counts = {specification: Counter() for specification in REQUIRED + CARRIED}
     for one in runs:
@@ -143,10 +135,9 @@ def _runs(tests):
     """Who shares a JVM: the methods of a class, unless they disturb one another."""
     runs = {}
     for test in tests:
-        among_friends = test.short in AMONG_FRIENDS or test.specification in AMONG_FRIENDS_SPECIFICATIONS
-        alone = among_friends or test.short.split(".")[0] in METHOD_BY_METHOD
+        alone = test.short.split(".")[0] in METHOD_BY_METHOD
         key = (test.java_class, test.connection, test.method if alone else "")
-        runs.setdefault(key, Run([], among_friends)).tests.append(test)
+        runs.setdefault(key, Run([])).tests.append(test)
     # Those over modular connections take longest.
     return sorted(runs.values(), key=lambda one: not one.tests[0].connection.startswith("modular"))
 
@@ -180,35 +171,11 @@ def _java(house):
     ]
 
 
-def _friends(house):
-    """Three accounts that share presence, as properties for Smack."""
-    accounts = [house.add("smack") for _ in range(3)]
-    clients = [client("slixmpp") for _ in accounts]
-    try:
-        for who, account in zip(clients, accounts):
-            who.login(account, house, Entrance.STARTTLS, house.certificate)
-        pairs = [(one, other) for one in range(3) for other in range(3) if one != other]
-        for one, other in pairs:
-            clients[one].subscribe(accounts[other].jid)
-            clients[other].expect_request(accounts[one].jid)
-            clients[other].approve(accounts[one].jid)
-        for one, other in pairs:
-            clients[one].expect_roster(accounts[other].jid, "both")
-    finally:
-        for who in clients:
-            who.stop()
-    properties = []
-    for number, account in zip(("One", "Two", "Three"), accounts):
-        properties.append(f"-Dsinttest.account{number}Username={account.jid.split('@')[0]}")
-        properties.append(f"-Dsinttest.account{number}Password={account.password}")
-    return properties
-
-
-def _go(java, friends, one, number):
+def _go(java, one, number):
     """Runs a run, again if only Smack itself is to blame."""
     first = one.tests[0]
     enabled = f"{first.java_class}.{first.method}" if len(one.tests) == 1 else first.java_class
-    command = [*java, *(friends if one.among_friends else []), f"-Dsinttest.enabledTests={enabled}"]
+    command = [*java, f"-Dsinttest.enabledTests={enabled}"]
     if first.connection:
         command.append(f"-Dsinttest.enabledConnections={first.connection}")
     if first.connection.startswith("modular") or first.kind == "SpecificLowLevel":

@@ -151,10 +151,11 @@ fn iq_arriving(a: &mut Account, iq: Stanza, step: &mut Step<'_>) -> Result<(), S
     let Some(session) = a.sessions.by_resource(resource) else {
         return Err(Condition::ServiceUnavailable.into());
     };
-    // RFC 6121 §8.5.3.1: a request from one who may not know that this device is there does not reach it.
+    // RFC 6121 §8.5.3.1: a request from one who may not know that this device is there does not reach it. People of the
+    // same domain are no strangers (docs/src/decisions/0008-neighbours-reach-devices.md).
     let known = iq.from.as_ref().is_some_and(|from| {
         let bare = from.bare();
-        bare == a.jid
+        bare.domain() == a.jid.domain()
             || a.roster.sees_me(&bare)
             || session.directed.contains(from)
             || session.directed.contains(&Jid::from(bare))
