@@ -37,7 +37,7 @@ NEEDS = {
     "profanity": ["openssl", "tmux", "profanity"],
     "mcabber": ["openssl", "tmux", "mcabber"],
     "go-sendxmpp": ["openssl", "go-sendxmpp"],
-    "smack": ["maven", "python"],
+    "smack": ["maven"],
 }
 
 

@@ -1,3 +1,0 @@
-//! Appended groups per second with group commit, on both engines.
-
-fn main() {}
