@@ -71,12 +71,14 @@ impl Allowance {
         Allowance { bytes, elements }
     }
 
-    /// Takes bytes off; false when they are more than was left.
-    #[must_use]
-    pub fn spend_bytes(&mut self, bytes: usize) -> bool {
-        let left = self.bytes.checked_sub(bytes);
-        self.bytes = left.unwrap_or(0);
-        left.is_some()
+    /// How many bytes may still be read.
+    pub fn bytes_left(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes off bytes that were read.
+    pub fn spend_bytes(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 
     /// Takes one element off; false when none was left.
@@ -95,8 +97,10 @@ mod tests {
     #[test]
     fn an_allowance_ends() {
         let mut allowance = Allowance::new(10, 2);
-        assert!(allowance.spend_bytes(10));
-        assert!(!allowance.spend_bytes(1));
+        allowance.spend_bytes(9);
+        assert_eq!(allowance.bytes_left(), 1);
+        allowance.spend_bytes(1);
+        assert_eq!(allowance.bytes_left(), 0);
         assert!(allowance.spend_element());
         assert!(allowance.spend_element());
         assert!(!allowance.spend_element());

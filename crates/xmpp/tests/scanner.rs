@@ -113,6 +113,9 @@ fn what_is_refused() {
         "<message></message x='1'>",
         "</message>",
         "<message a='1'b='2'/>",
+        // The stream's end tag has the name of its start tag.
+        "</stream>",
+        "</o:stream>",
     ] {
         let (_, error) = in_every_way(stanza);
         assert!(error.is_some(), "taken: {stanza}");
@@ -125,6 +128,31 @@ fn what_is_refused_though_rxml_takes_it() {
     // Namespaces in XML §3: this name is bound to nothing else, the default namespace included.
     let (_, error) = in_every_way("<message xmlns='http://www.w3.org/2000/xmlns/'/>");
     assert!(error.is_some());
+    // Namespaces are compared as they are written: what must be read first to be compared is refused.
+    for stanza in ["<x xmlns='urn:a&amp;b'/>", "<x xmlns='urn:a\tb'/>", "<x xmlns='urn:a\nb'/>"] {
+        let (_, error) = in_every_way(stanza);
+        assert!(error.is_some(), "taken: {stanza}");
+    }
+}
+
+#[test]
+fn headers_that_are_refused() {
+    let open = |attributes: &str| {
+        format!(
+            "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' {attributes}>"
+        )
+    };
+    assert_eq!(read(&[open("to='one.test'").as_bytes()]).1, None);
+    for header in [
+        open("a:x='1'"),
+        open("xmlns:a='u' xmlns:b='u' a:x='1' b:x='2'"),
+        open("xmlns:a='u' a:x='1' a:x='2'"),
+        // XML §2.3: a space of Unicode is none of XML.
+        "<?xml version='1.0'\u{a0}?>".to_owned() + &open(""),
+        "<?xml\u{a0}version='1.0'?>".to_owned() + &open(""),
+    ] {
+        assert!(read(&[header.as_bytes()]).1.is_some(), "taken: {header}");
+    }
 }
 
 #[test]
@@ -139,6 +167,23 @@ fn rewriting_keeps_the_meaning() {
             "<message><body>x</body></message>",
         ),
         ("<message><body xmlns='jabber:client'>x</body></message>", "<message><body>x</body></message>"),
+        // An attribute with a prefix on the head does not cost what is inside.
+        (
+            "<message xmlns:a='urn:a' a:b='1'><body>x</body></message>",
+            "<message xmlns:a='urn:a' a:b='1'><body>x</body></message>",
+        ),
+        // What looks like a declaration inside a value declares nothing.
+        (
+            "<message x=' xmlns:a=\"urn:a\"' xmlns:a='urn:a' a:b='1'/>",
+            "<message x=' xmlns:a=\"urn:a\"' xmlns:a='urn:a' a:b='1'/>",
+        ),
+        // Namespaces are written as they are read, in whichever quotes they need.
+        ("<message xmlns:a='a>\"b\"' a:b='1'/>", "<message xmlns:a='a>\"b\"' a:b='1'/>"),
+        (
+            "<message><![CDATA[]]><x xmlns=\"it's\"/><y xmlns='a > b'/></message>",
+            "<message><x xmlns=\"it's\"/><y xmlns='a > b'/></message>",
+        ),
+        ("<message><x xmlns='jabber:server'/></message>", "<message><x xmlns='jabber:server'/></message>"),
     ] {
         let text = format!("{OPEN}{stanza}");
         let mut scanner = Scanner::new(Limits::default());
@@ -159,4 +204,27 @@ fn limits_are_by_position() {
     assert!(matches!(error, Some(ScanError::Limit(_))));
     let (_, error) = in_every_way(&format!("<message a='{}'/>", "x".repeat(70_000)));
     assert!(matches!(error, Some(ScanError::Limit(_))));
+    // Also where markup stands across the limit.
+    for markup in ["<![CDATX", "&nosuch;", "&#0;", "</message>"] {
+        let room = 256 * 1024 - "<message>".len();
+        for before in [room - markup.len(), room - 2, room] {
+            let (_, error) = in_every_way(&format!("<message>{}{markup}", "x".repeat(before)));
+            assert!(before + markup.len() <= room || matches!(error, Some(ScanError::Limit(_))), "{markup}");
+        }
+    }
+    let (_, error) = in_every_way(&format!("</stream:stream{}>", " ".repeat(9_000)));
+    assert!(matches!(error, Some(ScanError::Limit(_))));
+}
+
+#[test]
+fn the_content_of_other_streams_is_ours() {
+    let text = "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'>\
+                <message><a:x xmlns:a='urn:a'><body/></a:x></message>";
+    let mut scanner = Scanner::new(Limits::default());
+    let mut rest = text.as_bytes();
+    let _ = scanner.next(&mut rest);
+    let Ok(Some(Item::Element(top))) = scanner.next(&mut rest) else { panic!("{text}") };
+    let element = top.element();
+    let inside = element.children().next().and_then(|x| x.children().next());
+    assert_eq!(inside.map(|body| body.ns()), Some("jabber:client"));
 }

@@ -91,12 +91,21 @@ impl Line {
         }
     }
 
-    /// Counts input before login; false when the client has sent too much.
-    pub fn spend(&mut self, bytes: usize, element: bool) -> bool {
-        let Some(allowance) = &mut self.allowance else {
-            return true;
-        };
-        allowance.spend_bytes(bytes) && (!element || allowance.spend_element())
+    /// How many bytes the client may still send before login.
+    pub fn bytes_left(&self) -> usize {
+        self.allowance.as_ref().map_or(usize::MAX, Allowance::bytes_left)
+    }
+
+    /// Counts bytes before login.
+    pub fn spend_bytes(&mut self, bytes: usize) {
+        if let Some(allowance) = &mut self.allowance {
+            allowance.spend_bytes(bytes);
+        }
+    }
+
+    /// Counts an element before login; false when it is one too many.
+    pub fn spend_element(&mut self) -> bool {
+        self.allowance.as_mut().is_none_or(Allowance::spend_element)
     }
 
     /// The channel is inside TLS now: everything said before is forgotten (RFC 6120 §5.4.3.3).

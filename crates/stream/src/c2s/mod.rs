@@ -314,17 +314,24 @@ impl C2s {
     fn read(&mut self, bytes: &[u8]) -> usize {
         let mut read = 0;
         while self.wants_input() {
-            let mut input = &bytes[read..];
-            let left = input.len();
+            // Only as far as the allowance goes, so that the verdict does not depend on how the bytes were cut.
+            let rest = &bytes[read..];
+            let allowed = &rest[..rest.len().min(self.line.bytes_left())];
+            let mut input = allowed;
             let frame = self.framing.next(&mut input);
-            let taken = left - input.len();
+            let taken = allowed.len() - input.len();
             read += taken;
-            if !self.line.spend(taken, matches!(frame, Ok(Some(Frame::Element(_))))) {
-                self.fail(StreamCondition::PolicyViolation.into());
-                break;
-            }
+            self.line.spend_bytes(taken);
             let frame = match frame {
+                Ok(Some(Frame::Element(_))) if !self.line.spend_element() => {
+                    self.fail(StreamCondition::PolicyViolation.into());
+                    break;
+                }
                 Ok(Some(frame)) => frame,
+                Ok(None) if allowed.len() < rest.len() => {
+                    self.fail(StreamCondition::PolicyViolation.into());
+                    break;
+                }
                 Ok(None) => break,
                 Err(error) => {
                     self.fail(error.condition().into());

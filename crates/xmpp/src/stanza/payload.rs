@@ -73,10 +73,11 @@ impl Payload {
         let Ok(text) = String::from_utf8(out) else { return self.clone() };
         let mut children: SmallVec<[Child; 4]> = self.index().into();
         let name = (from + 1, from + 1 + child.name().len() as u32);
-        // `<name xmlns='…'`: written by Element, right behind the name; no namespace we know needs escaping.
+        // `<name xmlns='…'`: written by Element, right behind the name, in either quote; none we know needs escaping.
         let namespace = (child.ns() != ns::CLIENT).then(|| {
             let begins = name.1 + " xmlns='".len() as u32;
-            let length = text[begins as usize..].find('\'').unwrap_or(0) as u32;
+            let quoted = &text[begins as usize - 1..];
+            let length = quoted[1..].find(&quoted[..1]).unwrap_or(0) as u32;
             (begins, begins + length)
         });
         children.push(Child { whole: (from, text.len() as u32), name, namespace });

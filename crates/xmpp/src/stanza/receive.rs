@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::payload::{Child, Payload};
 use super::{Kind, Stanza, Type};
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
 use crate::ns;
-use crate::xml::{Limits, Space, Top, value};
+use crate::xml::{Limits, Space, Top, escape, value};
 
 /// A stanza whose envelope is wrong: who is to be told what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +93,8 @@ fn read(top: &Top<'_>, kind: Kind, lang: Option<&str>) -> Result<Stanza, Malform
     let mut to = None;
     let mut from = None;
     let mut type_ = None;
-    let mut extra = String::new();
+    let mut extra = Vec::new();
+    let mut prefixes: SmallVec<[&str; 2]> = SmallVec::new();
     for attribute in top.attributes() {
         let plain = value(attribute.value);
         match attribute.name {
@@ -100,11 +103,20 @@ fn read(top: &Top<'_>, kind: Kind, lang: Option<&str>) -> Result<Stanza, Malform
             "id" => stanza.id = Some(Arc::from(plain.as_ref())),
             "type" => type_ = Some(plain),
             "xml:lang" => stanza.lang = Some(Arc::from(plain.as_ref())),
-            _ => attribute.write_again(&mut extra),
+            _ => {
+                if let Some((prefix, namespace)) =
+                    attribute.prefix().filter(|(own, _)| !prefixes.contains(own))
+                {
+                    prefixes.push(prefix);
+                    extra.extend_from_slice(format!(" xmlns:{prefix}=").as_bytes());
+                    escape::namespace(namespace, &mut extra);
+                }
+                attribute.write_again(&mut extra);
+            }
         }
     }
     stanza.lang = stanza.lang.or_else(|| lang.map(Arc::from));
-    stanza.extra = (!extra.is_empty()).then(|| Arc::from(extra));
+    stanza.extra = String::from_utf8(extra).ok().filter(|extra| !extra.is_empty()).map(Arc::from);
     let known = Type::read(kind, type_.as_deref());
     let wrong = |problem: Problem| Malformed {
         kind,
@@ -133,9 +145,10 @@ fn read(top: &Top<'_>, kind: Kind, lang: Option<&str>) -> Result<Stanza, Malform
 }
 
 fn payload(top: &Top<'_>) -> Payload {
-    if !top.is_portable() {
-        return rewritten(top);
-    }
+    if top.is_portable() { indexed(top) } else { rewritten(top) }
+}
+
+fn indexed(top: &Top<'_>) -> Payload {
     let (from, to) = top.head.inner;
     let text = std::str::from_utf8(&top.data[from as usize..to as usize]).unwrap_or_default();
     let moved = |span: (u32, u32)| (span.0 - from, span.1 - from);
@@ -154,15 +167,16 @@ fn payload(top: &Top<'_>) -> Payload {
     Payload::new(text, children)
 }
 
-/// The rare slow path: what depends on its surroundings is written anew, so that it stands by itself.
+/// The rare slow path: what depends on its surroundings is written anew, so that it stands by itself. The head is not:
+/// its attributes are written again wherever the stanza goes.
 fn rewritten(top: &Top<'_>) -> Payload {
-    let mut out = Vec::new();
-    let element = top.element();
-    element.write(ns::CLIENT, &mut out);
+    let mut out = b"<x>".to_vec();
+    top.element().write_nodes(ns::CLIENT, &mut out);
+    out.extend_from_slice(b"</x>");
     let mut scanner = crate::xml::Scanner::within(Limits::CHECKED, ns::CLIENT);
     let mut rest = out.as_slice();
     match scanner.next(&mut rest) {
-        Ok(Some(crate::xml::Item::Element(again))) if again.is_portable() => payload(&again),
+        Ok(Some(crate::xml::Item::Element(again))) => indexed(&again),
         _ => Payload::default(),
     }
 }

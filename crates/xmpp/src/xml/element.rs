@@ -197,9 +197,8 @@ impl Element {
         out.push(b'<');
         out.extend_from_slice(self.name.as_bytes());
         if self.namespace != default {
-            out.extend_from_slice(b" xmlns='");
-            escape::attribute(&self.namespace, out);
-            out.push(b'\'');
+            out.extend_from_slice(b" xmlns=");
+            escape::namespace(&self.namespace, out);
         }
         for (number, attribute) in self.attributes.iter().enumerate() {
             attribute.write(number, out);
@@ -239,9 +238,9 @@ impl Attribute {
             None => out.push(b' '),
             Some(ns::XML) => out.extend_from_slice(b" xml:"),
             Some(namespace) => {
-                out.extend_from_slice(format!(" xmlns:a{number}='").as_bytes());
-                escape::attribute(namespace, out);
-                out.extend_from_slice(format!("' a{number}:").as_bytes());
+                out.extend_from_slice(format!(" xmlns:a{number}=").as_bytes());
+                escape::namespace(namespace, out);
+                out.extend_from_slice(format!(" a{number}:").as_bytes());
             }
         }
         out.extend_from_slice(self.name.as_bytes());

@@ -27,6 +27,20 @@ pub fn attribute(text: &str, out: &mut Vec<u8>) {
     });
 }
 
+/// Appends a namespace as the value of its declaration, quotes and all. Namespaces are compared as they are written, so
+/// none that was read needs a reference: it stands in the quotes that it does not hold itself.
+pub(crate) fn namespace(uri: &str, out: &mut Vec<u8>) {
+    let quote = if uri.contains('\'') { b'"' } else { b'\'' };
+    let plain = !uri.contains(['&', '<', '\t', '\n', '\r']) && !uri.contains(char::from(quote));
+    out.push(quote);
+    if plain {
+        out.extend_from_slice(uri.as_bytes());
+    } else {
+        attribute(uri, out);
+    }
+    out.push(quote);
+}
+
 fn escaped(text: &str, out: &mut Vec<u8>, code: impl Fn(u8) -> Option<&'static [u8]>) {
     let bytes = text.as_bytes();
     let mut plain = 0;

@@ -3,14 +3,16 @@
 mod characters;
 mod element;
 pub mod escape;
+mod prolog;
 mod read;
 mod scanner;
 mod tag;
 mod top;
 
 pub use element::Element;
+pub use prolog::StreamHeader;
 pub(crate) use read::value;
-pub use scanner::{Item, Scanner, StreamHeader};
+pub use scanner::{Item, Scanner};
 pub(crate) use top::Space;
 pub use top::Top;
 

@@ -169,13 +169,20 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads every element of a content namespace as one of `jabber:client` (RFC 6120 §4.8.2), as far down as the content
-/// namespace reaches.
+/// Reads the stream's content namespace as `jabber:client`, wherever it reaches (RFC 6120 §4.8.2): to a reader of XML it
+/// is all one whether an element inherits it or names it.
 pub(crate) fn adopt(element: &mut Element) {
-    if ns::is_content(element.ns()) {
+    let own = element.ns().to_owned();
+    if ns::is_content(&own) && own != ns::CLIENT {
+        rename(element, &own);
+    }
+}
+
+fn rename(element: &mut Element, own: &str) {
+    if element.ns() == own {
         element.set_ns(ns::CLIENT);
-        for child in element.children_mut() {
-            adopt(child);
-        }
+    }
+    for child in element.children_mut() {
+        rename(child, own);
     }
 }

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::characters::{is_legal, is_ncname};
+use super::top::Space;
 use super::{LimitName, Limits, ScanError};
 
 /// A part of the text, from here to there.
@@ -95,6 +96,53 @@ pub fn start(data: &[u8], span: Span, limits: &Limits) -> Result<StartTag, ScanE
     Ok(tag)
 }
 
+/// Finds the `>` that ends a tag; remembers where it has looked and which quote is open.
+pub fn find_end(data: &[u8], from: usize, quote: &mut Option<u8>, looked: &mut usize) -> Option<usize> {
+    let mut at = from.max(*looked);
+    loop {
+        let found = match *quote {
+            Some(open) => memchr::memchr(open, &data[at..]),
+            None => memchr::memchr3(b'>', b'\'', b'"', &data[at..]),
+        };
+        let Some(offset) = found else {
+            *looked = data.len();
+            return None;
+        };
+        at += offset;
+        match (*quote, data[at]) {
+            (None, b'>') => return Some(at),
+            (None, opened) => *quote = Some(opened),
+            (Some(_), _) => *quote = None,
+        }
+        at += 1;
+    }
+}
+
+/// Namespaces in XML §6.3: no two attributes of one name, however their prefixes are spelt. `space` finds the namespace
+/// of a prefix, or says that it is not bound.
+pub(super) fn check_unique(
+    data: &[u8],
+    tag: &StartTag,
+    outer: &[(String, String)],
+    mut space: impl FnMut(Name) -> Result<Space, ScanError>,
+) -> Result<(), ScanError> {
+    let mut seen: SmallVec<[(Space, Span); 4]> = SmallVec::new();
+    let prefixed =
+        tag.attributes.iter().filter(|attribute| attribute.name.prefix.0 < attribute.name.prefix.1);
+    for attribute in prefixed {
+        let space = space(attribute.name)?;
+        let same = |other: &(Space, Span)| {
+            slice(data, other.1) == slice(data, attribute.name.local)
+                && other.0.uri(data, outer) == space.uri(data, outer)
+        };
+        if seen.iter().any(same) {
+            return Err(ScanError::NotWellFormed("an attribute twice, by namespace"));
+        }
+        seen.push((space, attribute.name.local));
+    }
+    Ok(())
+}
+
 /// Reads `</name>`, whose `>` is the last byte of the span; returns the name as written.
 pub fn end(data: &[u8], span: Span) -> Result<Span, ScanError> {
     let end = span.1 as usize - 1;
@@ -135,6 +183,10 @@ fn attribute(data: &[u8], at: &mut usize, end: usize, tag: &mut StartTag) -> Res
         // A namespace written with references would need to be rewritten to be compared; nobody writes one.
         if has_references {
             return Err(malformed("a reference in a namespace"));
+        }
+        // Neither is it normalised (XML §3.3.3) to be compared.
+        if raw.iter().any(|byte| matches!(byte, b'\t' | b'\n' | b'\r')) {
+            return Err(malformed("white space in a namespace"));
         }
         let prefix = if is_default { (name.local.1, name.local.1) } else { name.local };
         if tag.declarations.iter().any(|other| slice(data, other.prefix) == slice(data, prefix)) {

@@ -44,6 +44,8 @@ pub(crate) struct Head {
     pub(crate) inner: Span,
     /// Whether something inside uses a prefix of the stream's start tag.
     pub(crate) uses_outer_prefix: bool,
+    /// Whether something inside names a content namespace that it could have inherited.
+    pub(crate) names_content: bool,
     /// Whether text inside is written as CDATA; it leaves as plain text, which every reader reads the same way.
     pub(crate) has_cdata: bool,
 }
@@ -84,9 +86,7 @@ impl Top<'_> {
     /// The whole of it as a tree. Content namespaces are read as `jabber:client`.
     pub fn element(&self) -> Element {
         let mut element = read::tree(self.data, self.outer);
-        if ns::is_content(self.ns()) {
-            read::adopt(&mut element);
-        }
+        read::adopt(&mut element);
         element
     }
 
@@ -122,11 +122,8 @@ impl Top<'_> {
             None => self.outer.iter().find(|(prefix, _)| prefix.is_empty()).map_or("", |(_, uri)| uri),
         };
         let prefixes = self.head.declares.iter().any(|declared| declared.prefix.0 < declared.prefix.1);
-        let spelt_out = self.children.iter().any(|child| match child.space {
-            Space::Declared(span) => ns::is_content(text(self.data, span)),
-            _ => false,
-        });
-        default == own && !prefixes && !spelt_out && !self.head.uses_outer_prefix && !self.head.has_cdata
+        let Head { names_content, uses_outer_prefix, has_cdata, .. } = self.head;
+        default == own && !prefixes && !names_content && !uses_outer_prefix && !has_cdata
     }
 
     fn default_declared(&self) -> Option<&str> {
@@ -145,22 +142,15 @@ pub(crate) struct HeadAttribute<'a> {
     namespace: Option<(&'a str, &'a str)>,
 }
 
-impl HeadAttribute<'_> {
-    /// Writes it again for another head; a prefix is declared there anew.
-    pub(crate) fn write_again(&self, out: &mut String) {
-        if let Some((prefix, namespace)) = self.namespace
-            && prefix != "xml"
-        {
-            let declaration = format!(" xmlns:{prefix}=\"{namespace}\"");
-            // Namespaces are written without references; one with a double quote stands in single quotes.
-            if namespace.contains('"') {
-                return;
-            }
-            if !out.contains(&declaration) {
-                out.push_str(&declaration);
-            }
-        }
-        out.push(' ');
-        out.push_str(self.whole);
+impl<'a> HeadAttribute<'a> {
+    /// Its prefix and the namespace behind it, if they must be declared wherever it is written again.
+    pub(crate) fn prefix(&self) -> Option<(&'a str, &'a str)> {
+        self.namespace.filter(|(prefix, _)| *prefix != "xml")
+    }
+
+    /// Writes it again for another head.
+    pub(crate) fn write_again(&self, out: &mut Vec<u8>) {
+        out.push(b' ');
+        out.extend_from_slice(self.whole.as_bytes());
     }
 }

@@ -36,6 +36,29 @@ fn every_cut_gives_the_same() {
 }
 
 #[test]
+fn every_cut_gives_the_same_where_the_allowance_ends() {
+    let text = header("one.test") + &plain("user", "wrong") + "<a/></a>";
+    let hear = |bytes_before: usize, pieces: &[&[u8]]| {
+        let settings = C2sSettings { bytes_before, ..settings() };
+        let mut host = Host::new(settings, TransportFacts::DirectTls(facts()));
+        let mut sent = String::new();
+        for piece in pieces {
+            host.machine.receive(host.now, piece);
+            sent.push_str(&host.settle());
+        }
+        sent
+    };
+    let bytes = text.as_bytes();
+    for bytes_before in (1..bytes.len()).step_by(7).chain(bytes.len() - 10..bytes.len()) {
+        let whole = hear(bytes_before, &[bytes]);
+        for cut in (0..bytes.len()).step_by(3) {
+            let cut_once = hear(bytes_before, &[&bytes[..cut], &bytes[cut..]]);
+            assert_eq!(cut_once, whole, "cut at {cut}, {bytes_before} bytes allowed");
+        }
+    }
+}
+
+#[test]
 fn spoilt_bytes_break_nothing() {
     let life = life();
     let spoilers = [0, b'<', b'>', b'\'', b'&', b'/', b' ', b':', b'=', 0xff, 0xc3, b'a'];
