@@ -154,21 +154,21 @@ fn header(data: &[u8], tag: &StartTag, outer: &mut Outer) -> Result<StreamHeader
             (tag::text(data, declared.prefix).to_owned(), tag::text(data, declared.uri).to_owned())
         })
         .collect();
-    outer.name = tag::text(data, tag.name.whole).to_owned();
+    outer.name = tag::text(data, tag.name.whole()).to_owned();
     let uri_of = |prefix: &[u8]| {
         outer.declared.iter().find(|(known, _)| known.as_bytes() == prefix).map(|(_, uri)| uri.clone())
     };
-    let namespace = uri_of(slice(data, tag.name.prefix));
-    if slice(data, tag.name.local) != b"stream" {
+    let namespace = uri_of(slice(data, tag.name.prefix()));
+    if slice(data, tag.name.local()) != b"stream" {
         return Err(ScanError::Format);
     }
     match namespace.as_deref() {
         Some(ns::STREAM) => {}
-        None if tag.name.prefix.0 < tag.name.prefix.1 => return Err(ScanError::Prefix),
+        None if tag.name.has_prefix() => return Err(ScanError::Prefix),
         _ => return Err(ScanError::Namespace),
     }
     // RFC 6120 §4.8.5: the prefix is `stream`, or none at all.
-    if !matches!(slice(data, tag.name.prefix), b"stream" | b"") {
+    if !matches!(slice(data, tag.name.prefix()), b"stream" | b"") {
         return Err(ScanError::Prefix);
     }
     tag::check_unique(data, tag, &outer.declared, |name| space(data, name, outer))?;
@@ -187,7 +187,7 @@ fn header(data: &[u8], tag: &StartTag, outer: &mut Outer) -> Result<StreamHeader
 
 /// The namespace of an attribute's prefix in the stream's start tag.
 fn space(data: &[u8], name: Name, outer: &Outer) -> Result<Space, ScanError> {
-    let prefix = slice(data, name.prefix);
+    let prefix = slice(data, name.prefix());
     if prefix == b"xml" {
         return Ok(Space::Xml);
     }

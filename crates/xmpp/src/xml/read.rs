@@ -11,7 +11,7 @@ pub(crate) fn attributes(data: &[u8], attributes: &[Attribute]) -> Vec<(String, 
     attributes
         .iter()
         .map(|attribute| {
-            (text(data, attribute.name.whole).to_owned(), value(slice(data, attribute.value)).into_owned())
+            (text(data, attribute.name.whole()).to_owned(), value(slice(data, attribute.value)).into_owned())
         })
         .collect()
 }
@@ -142,12 +142,12 @@ impl<'a> Reader<'a> {
             return (Element::new("", ""), true);
         };
         self.declared.extend_from_slice(&tag.declarations);
-        let namespace = self.namespace(slice(self.data, tag.name.prefix));
-        let mut element = Element::new(namespace, text(self.data, tag.name.local));
+        let namespace = self.namespace(slice(self.data, tag.name.prefix()));
+        let mut element = Element::new(namespace, text(self.data, tag.name.local()));
         for attribute in &tag.attributes {
-            let prefix = slice(self.data, attribute.name.prefix);
+            let prefix = slice(self.data, attribute.name.prefix());
             let namespace = (!prefix.is_empty()).then(|| self.namespace(prefix));
-            let name = text(self.data, attribute.name.local);
+            let name = text(self.data, attribute.name.local());
             element.set_attr_ns(namespace, name, value(slice(self.data, attribute.value)));
         }
         (element, tag.is_empty)

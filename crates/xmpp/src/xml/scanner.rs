@@ -3,8 +3,6 @@
 //! It is resumable at any byte and linear in the bytes: text is consumed as it arrives, and the search for the end of a
 //! tag goes on where it stopped.
 
-use smallvec::SmallVec;
-
 use super::characters::is_legal_text;
 use super::prolog::{self, Outer, StreamHeader};
 use super::tag::{self, Declaration, Name, Reference, Span, StartTag, is_space, reference, slice};
@@ -50,6 +48,9 @@ pub struct Scanner {
     progress: Progress,
 }
 
+/// Room for children that is kept from one element to the next.
+const CHILDREN_KEPT: usize = 16;
+
 /// How far the element that begins at the first byte has been read.
 #[derive(Debug, Default)]
 struct Progress {
@@ -57,20 +58,36 @@ struct Progress {
     /// Where the present run of text began.
     text_from: usize,
     /// An unfinished tag: where it begins, and the quote that is open at `at`.
-    tag: Option<(usize, Option<u8>)>,
+    unfinished: Option<(usize, Option<u8>)>,
     in_cdata: bool,
     elements: usize,
     open: Vec<Open>,
     declared: Vec<Declaration>,
-    head: Option<Head>,
-    children: SmallVec<[Child; 4]>,
+    /// Whether the start tag of the element has been read.
+    begun: bool,
+    head: Head,
+    children: Vec<Child>,
+    /// The tag that was read last.
+    tag: StartTag,
+    /// The element has been given out.
+    given: bool,
 }
 
 /// An element that has begun.
 #[derive(Debug, Clone, Copy)]
 struct Open {
     name: Span,
-    declared_before: usize,
+    declared_before: u32,
+}
+
+/// How far a look at the bytes has led.
+enum Look {
+    /// On: there may be more to read.
+    On,
+    /// To the end of the bytes.
+    Used,
+    /// To the end of the element.
+    Whole,
 }
 
 impl Scanner {
@@ -120,8 +137,13 @@ impl Scanner {
     /// # Errors
     /// The stream is over then.
     pub fn next<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8]) -> Result<Option<Item<'s>>, ScanError> {
-        self.buffer.drain(..self.given);
-        self.given = 0;
+        if self.given > 0 {
+            self.buffer.drain(..self.given);
+            self.given = 0;
+        }
+        if self.progress.given {
+            self.progress.begin();
+        }
         if self.buffer.is_empty() && !self.skip_space(input)? {
             return Ok(None);
         }
@@ -170,13 +192,11 @@ impl Scanner {
                 Ok(Some(Item::Close))
             }
             Some(Found::Element(length)) => {
-                let progress = std::mem::take(&mut self.progress);
-                let head = progress.head.ok_or(ScanError::NotWellFormed("no element"))?;
+                self.progress.given = true;
                 self.give(direct, input, length);
-                let data = if direct { given } else { &self.buffer[..length] };
-                let (data, _) = data.split_at(length);
-                let outer = &self.outer.declared;
-                Ok(Some(Item::Element(Top { data, head, children: progress.children, outer })))
+                let data = if direct { &given[..length] } else { &self.buffer[..length] };
+                let Progress { head, children, .. } = &self.progress;
+                Ok(Some(Item::Element(Top { data, head, children, outer: &self.outer.declared })))
             }
         }
     }
@@ -208,7 +228,20 @@ enum Found {
 
 impl Progress {
     fn is_fresh(&self) -> bool {
-        self.at == 0 && self.tag.is_none()
+        self.at == 0 && self.unfinished.is_none()
+    }
+
+    /// The next element: what was allocated is used again.
+    fn begin(&mut self) {
+        self.at = 0;
+        self.text_from = 0;
+        self.elements = 0;
+        self.begun = false;
+        self.given = false;
+        self.open.clear();
+        self.declared.clear();
+        self.children.clear();
+        self.children.shrink_to(CHILDREN_KEPT);
     }
 
     /// Goes on until the element is whole; returns its length then. The verdict depends on the bytes within the limit
@@ -220,146 +253,172 @@ impl Progress {
         outer: &[(String, String)],
     ) -> Result<Option<usize>, ScanError> {
         let within = &data[..data.len().min(limits.stanza_bytes)];
-        let length = self.read_within(within, limits, outer)?;
-        if length.is_none() && data.len() > limits.stanza_bytes {
+        let whole = loop {
+            match self.look(within, limits, outer)? {
+                Look::On => {}
+                Look::Used => break false,
+                Look::Whole => break true,
+            }
+        };
+        if whole {
+            if !is_legal_text(&data[..self.at]) {
+                return Err(ScanError::NotWellFormed("an illegal character"));
+            }
+            return Ok(Some(self.at));
+        }
+        if data.len() > limits.stanza_bytes {
             return Err(ScanError::Limit(LimitName::StanzaBytes));
         }
-        Ok(length)
+        Ok(None)
     }
 
-    fn read_within(
-        &mut self,
-        data: &[u8],
-        limits: &Limits,
-        outer: &[(String, String)],
-    ) -> Result<Option<usize>, ScanError> {
-        loop {
-            if self.in_cdata {
-                if !self.cdata(data) {
-                    return Ok(None);
-                }
-                continue;
+    fn look(&mut self, data: &[u8], limits: &Limits, outer: &[(String, String)]) -> Result<Look, ScanError> {
+        if self.in_cdata {
+            return Ok(self.cdata(data));
+        }
+        if self.unfinished.is_none() {
+            match data.get(self.at) {
+                None => return Ok(Look::Used),
+                Some(b'<') => return self.markup(data, limits, outer),
+                Some(_) => return self.text(data),
             }
-            if let Some((from, mut quote)) = self.tag {
-                let end = tag::find_end(data, from + 1, &mut quote, &mut self.at);
-                if end.map_or(data.len(), |end| end + 1) - from > limits.tag_bytes {
-                    return Err(ScanError::Limit(LimitName::TagBytes));
-                }
-                let Some(end) = end else {
-                    self.tag = Some((from, quote));
-                    return Ok(None);
-                };
-                self.tag = None;
-                if self.tag_done(data, (from as u32, end as u32 + 1), limits, outer)? {
-                    if !is_legal_text(&data[..=end]) {
-                        return Err(ScanError::NotWellFormed("an illegal character"));
-                    }
-                    return Ok(Some(end + 1));
-                }
-                self.at = end + 1;
-                self.text_from = self.at;
-                continue;
-            }
-            if !self.text(data)? {
-                return Ok(None);
-            }
+        }
+        let Some((from, mut quote)) = self.unfinished else { return Ok(Look::On) };
+        let end = tag::find_end(data, from + 1, &mut quote, &mut self.at);
+        if end.map_or(data.len(), |end| end + 1) - from > limits.tag_bytes {
+            return Err(ScanError::Limit(LimitName::TagBytes));
+        }
+        let Some(end) = end else {
+            self.unfinished = Some((from, quote));
+            return Ok(Look::Used);
+        };
+        self.unfinished = None;
+        let span = (from as u32, end as u32 + 1);
+        if data[from + 1] == b'/' {
+            let name = tag::end(data, span)?;
+            return self.end(data, name, span);
+        }
+        match self.tag.read(&data[..=end], from, limits)? {
+            Some(read) if read == end + 1 => self.start(data, span, limits, outer),
+            _ => Err(ScanError::NotWellFormed("not a tag")),
         }
     }
 
-    /// Reads text up to the next markup; false when the bytes are used up.
-    fn text(&mut self, data: &[u8]) -> Result<bool, ScanError> {
-        if self.head.is_none() && data[0] != b'<' {
+    /// Reads text up to the next markup.
+    fn text(&mut self, data: &[u8]) -> Result<Look, ScanError> {
+        if !self.begun {
             // RFC 6120 §4.9.3.1: XML it is, but nothing a stream may hold.
             return Err(ScanError::Format);
         }
         while let Some(offset) = memchr::memchr3(b'<', b'&', b'>', &data[self.at..]) {
             let found = self.at + offset;
+            self.at = found;
             match data[found] {
-                b'<' => return self.markup(data, found),
+                b'<' => return Ok(Look::On),
                 b'&' => match reference(&data[found..]) {
-                    Reference::Character(_, length) => self.at = found + length,
-                    Reference::Incomplete => {
-                        self.at = found;
-                        return Ok(false);
-                    }
+                    Reference::Character(_, length) => self.at += length,
+                    Reference::Incomplete => return Ok(Look::Used),
                     Reference::Wrong(error) => return Err(error),
                 },
                 _ => {
                     if data[self.text_from..found].ends_with(b"]]") {
                         return Err(ScanError::NotWellFormed("]]> in text"));
                     }
-                    self.at = found + 1;
+                    self.at += 1;
                 }
             }
         }
         self.at = data.len();
-        Ok(false)
+        Ok(Look::Used)
     }
 
-    /// What begins at a `<`; false when it cannot be told yet.
-    fn markup(&mut self, data: &[u8], at: usize) -> Result<bool, ScanError> {
-        const CDATA: &[u8] = b"<![CDATA[";
-        self.at = at;
-        let rest = &data[at..];
-        match rest.get(1) {
-            None => return Ok(false),
+    /// What begins at a `<`.
+    fn markup(
+        &mut self,
+        data: &[u8],
+        limits: &Limits,
+        outer: &[(String, String)],
+    ) -> Result<Look, ScanError> {
+        let from = self.at;
+        match data.get(from + 1) {
+            None => return Ok(Look::Used),
             Some(b'?') => return Err(ScanError::Restricted("a processing instruction")),
-            Some(b'!') => {
-                let length = rest.len().min(CDATA.len());
-                if rest[..length] != CDATA[..length] || self.head.is_none() {
-                    return Err(ScanError::Restricted("a comment or a document type"));
+            Some(b'!') => return self.cdata_begins(data),
+            Some(b'/') => {
+                // Nearly always just what is expected.
+                if let Some(open) = self.open.last().copied() {
+                    let name = slice(data, open.name);
+                    let end = from + 2 + name.len();
+                    if data.get(end) == Some(&b'>') && data[from + 2..end] == *name {
+                        return self.end(data, open.name, (from as u32, end as u32 + 1));
+                    }
                 }
-                if length < CDATA.len() {
-                    return Ok(false);
-                }
-                self.in_cdata = true;
-                if let Some(head) = &mut self.head {
-                    head.has_cdata = true;
-                }
-                self.at = at + length;
             }
             Some(_) => {
-                self.tag = Some((at, None));
-                self.at = at + 1;
+                // Nearly always the whole tag is there and as it must be. If not, its end is looked for first, so that
+                // the verdict does not depend on how the bytes are cut.
+                if let Ok(Some(end)) = self.tag.read(data, from, limits)
+                    && end - from <= limits.tag_bytes
+                {
+                    return self.start(data, (from as u32, end as u32), limits, outer);
+                }
             }
         }
-        Ok(true)
+        self.unfinished = Some((from, None));
+        self.at = from + 1;
+        Ok(Look::On)
     }
 
-    /// Reads to the end of a CDATA section; false when it has not come yet.
-    fn cdata(&mut self, data: &[u8]) -> bool {
+    fn cdata_begins(&mut self, data: &[u8]) -> Result<Look, ScanError> {
+        const CDATA: &[u8] = b"<![CDATA[";
+        let rest = &data[self.at..];
+        let length = rest.len().min(CDATA.len());
+        if rest[..length] != CDATA[..length] || !self.begun {
+            return Err(ScanError::Restricted("a comment or a document type"));
+        }
+        if length < CDATA.len() {
+            return Ok(Look::Used);
+        }
+        self.in_cdata = true;
+        self.head.has_cdata = true;
+        self.at += length;
+        Ok(Look::On)
+    }
+
+    /// Reads to the end of a CDATA section.
+    fn cdata(&mut self, data: &[u8]) -> Look {
         match memchr::memmem::find(&data[self.at..], b"]]>") {
             Some(offset) => {
                 self.at += offset + 3;
                 self.text_from = self.at;
                 self.in_cdata = false;
-                true
+                Look::On
             }
             None => {
                 // Two bytes of the end may have come already.
                 self.at = self.at.max(data.len().saturating_sub(2));
-                false
+                Look::Used
             }
         }
     }
 
-    /// A tag is whole. True when it ends the element.
-    fn tag_done(
+    /// An end tag is whole.
+    fn end(&mut self, data: &[u8], name: Span, span: Span) -> Result<Look, ScanError> {
+        let open = self.open.pop().ok_or(ScanError::NotWellFormed("an end tag too many"))?;
+        if slice(data, open.name) != slice(data, name) {
+            return Err(ScanError::NotWellFormed("an end tag of another name"));
+        }
+        Ok(self.close(open.declared_before, span.0, span.1))
+    }
+
+    /// A start tag is whole: `self.tag`.
+    fn start(
         &mut self,
         data: &[u8],
         span: Span,
         limits: &Limits,
         outer: &[(String, String)],
-    ) -> Result<bool, ScanError> {
-        if data[span.0 as usize + 1] == b'/' {
-            let name = tag::end(data, span)?;
-            let open = self.open.pop().ok_or(ScanError::NotWellFormed("an end tag too many"))?;
-            if slice(data, open.name) != slice(data, name) {
-                return Err(ScanError::NotWellFormed("an end tag of another name"));
-            }
-            return Ok(self.close(open.declared_before, span.0, span.1));
-        }
-        let tag = tag::start(data, span, limits)?;
+    ) -> Result<Look, ScanError> {
         self.elements += 1;
         if self.elements > limits.elements {
             return Err(ScanError::Limit(LimitName::Elements));
@@ -367,134 +426,126 @@ impl Progress {
         if self.open.len() == limits.depth {
             return Err(ScanError::Limit(LimitName::Depth));
         }
-        let declared_before = self.declared.len();
-        prolog::check_declarations(data, &tag.declarations)?;
-        self.declared.extend_from_slice(&tag.declarations);
-        if self.declared.len() + outer.len() > limits.namespaces {
-            return Err(ScanError::Limit(LimitName::Namespaces));
-        }
-        self.names(data, &tag, outer, span)?;
-        self.note_content(data, &tag);
-        if tag.is_empty {
-            if self.open.is_empty()
-                && let Some(head) = &mut self.head
-            {
-                head.inner = (span.1, span.1);
+        let declared_before = self.declared.len() as u32;
+        if !self.tag.declarations.is_empty() {
+            prolog::check_declarations(data, &self.tag.declarations)?;
+            self.declared.extend_from_slice(&self.tag.declarations);
+            if self.declared.len() + outer.len() > limits.namespaces {
+                return Err(ScanError::Limit(LimitName::Namespaces));
             }
+            self.note_content(data);
+        }
+        let name = self.tag.name;
+        let is_empty = self.tag.is_empty;
+        self.note(data, outer, span)?;
+        if is_empty {
             return Ok(self.close(declared_before, span.1, span.1));
         }
-        if self.open.is_empty()
-            && let Some(head) = &mut self.head
-        {
-            head.inner = (span.1, span.1);
-        }
-        self.open.push(Open { name: tag.name.whole, declared_before });
-        Ok(false)
+        self.open.push(Open { name: name.whole(), declared_before });
+        self.at = span.1 as usize;
+        self.text_from = self.at;
+        Ok(Look::On)
     }
 
     /// A child that names its content namespace is rewritten to inherit it. Deeper, `jabber:client` stays as it is: it
     /// is what everything is read as.
-    fn note_content(&mut self, data: &[u8], tag: &StartTag) {
+    fn note_content(&mut self, data: &[u8]) {
         let is_child = self.open.len() == 1;
         let names = |declared: &Declaration| {
+            if !slice(data, declared.uri).starts_with(b"jabber:") {
+                return false;
+            }
             let uri = tag::text(data, declared.uri);
             ns::is_content(uri) && (is_child || uri != ns::CLIENT)
         };
-        if let Some(head) = &mut self.head
-            && !self.open.is_empty()
-            && tag.declarations.iter().any(names)
-        {
-            head.names_content = true;
+        if !self.open.is_empty() && self.tag.declarations.iter().any(names) {
+            self.head.names_content = true;
         }
     }
 
-    /// An element has ended; true when it was the top-level one.
-    fn close(&mut self, declared_before: usize, inner_end: u32, end: u32) -> bool {
-        self.declared.truncate(declared_before);
+    /// An element has ended.
+    fn close(&mut self, declared_before: u32, inner_end: u32, end: u32) -> Look {
+        self.declared.truncate(declared_before as usize);
+        self.at = end as usize;
+        self.text_from = self.at;
         match self.open.len() {
             0 => {
-                if let Some(head) = &mut self.head {
-                    head.inner.1 = inner_end;
-                }
-                true
+                self.head.inner.1 = inner_end;
+                return Look::Whole;
             }
             1 => {
                 if let Some(child) = self.children.last_mut() {
                     child.whole.1 = end;
                 }
-                false
             }
-            _ => false,
+            _ => {}
         }
+        Look::On
     }
 
-    /// Resolves the prefixes of a tag, and notes it in the envelope or the index of children.
-    fn names(
-        &mut self,
-        data: &[u8],
-        tag: &StartTag,
-        outer: &[(String, String)],
-        span: Span,
-    ) -> Result<(), ScanError> {
-        let space = self.resolve(data, tag.name, outer, true)?;
-        tag::check_unique(data, tag, outer, |name| self.resolve(data, name, outer, false))?;
-        match self.open.len() {
+    /// Resolves the prefixes of the tag, and notes it in the envelope or the index of children.
+    fn note(&mut self, data: &[u8], outer: &[(String, String)], span: Span) -> Result<(), ScanError> {
+        let Progress { tag, declared, head, children, open, begun, .. } = self;
+        let mut uses_outer = false;
+        let space = resolve(data, declared, outer, tag.name, true, &mut uses_outer)?;
+        tag::check_unique(data, tag, outer, |name| {
+            resolve(data, declared, outer, name, false, &mut uses_outer)
+        })?;
+        match open.len() {
             0 => {
-                self.head = Some(Head {
-                    name: tag.name.local,
-                    space,
-                    attributes: tag.attributes.clone(),
-                    declares: tag.declarations.clone(),
-                    inner: (span.1, span.1),
-                    uses_outer_prefix: false,
-                    names_content: false,
-                    has_cdata: false,
-                });
+                *begun = true;
+                head.name = tag.name.local();
+                head.space = space;
+                std::mem::swap(&mut head.attributes, &mut tag.attributes);
+                std::mem::swap(&mut head.declares, &mut tag.declarations);
+                head.inner = (span.1, span.1);
+                head.uses_outer_prefix = false;
+                head.names_content = false;
+                head.has_cdata = false;
             }
             1 => {
                 let own = tag.declarations.iter().any(|declared| {
                     space == Space::Declared(declared.uri)
-                        && slice(data, declared.prefix) == slice(data, tag.name.prefix)
+                        && slice(data, declared.prefix) == slice(data, tag.name.prefix())
                 });
                 let space = if own { space } else { Space::Inherited };
-                self.children.push(Child { whole: span, name: tag.name.local, space });
+                children.push(Child { whole: span, name: tag.name.local(), space });
+                head.uses_outer_prefix |= uses_outer;
             }
-            _ => {}
+            _ => head.uses_outer_prefix |= uses_outer,
         }
         Ok(())
     }
+}
 
-    /// The namespace of a name. An unprefixed attribute has none.
-    fn resolve(
-        &mut self,
-        data: &[u8],
-        name: Name,
-        outer: &[(String, String)],
-        is_element: bool,
-    ) -> Result<Space, ScanError> {
-        let prefix = slice(data, name.prefix);
-        match prefix {
-            b"xml" if !is_element => return Ok(Space::Xml),
-            b"xml" => return Err(ScanError::NotWellFormed("an element of XML's own namespace")),
-            b"xmlns" => return Err(ScanError::NotWellFormed("xmlns is no prefix of names")),
-            b"" if !is_element => return Ok(Space::None),
-            _ => {}
+/// The namespace of a name; notes whether a prefix of the stream's start tag stands before it. An unprefixed attribute
+/// has none.
+fn resolve(
+    data: &[u8],
+    declared: &[Declaration],
+    outer: &[(String, String)],
+    name: Name,
+    is_element: bool,
+    uses_outer: &mut bool,
+) -> Result<Space, ScanError> {
+    let prefix = slice(data, name.prefix());
+    match prefix {
+        b"xml" if !is_element => return Ok(Space::Xml),
+        b"xml" => return Err(ScanError::NotWellFormed("an element of XML's own namespace")),
+        b"xmlns" => return Err(ScanError::NotWellFormed("xmlns is no prefix of names")),
+        b"" if !is_element => return Ok(Space::None),
+        _ => {}
+    }
+    let inner = declared.iter().rev().find(|declared| slice(data, declared.prefix) == prefix);
+    if let Some(declared) = inner {
+        return Ok(Space::Declared(declared.uri));
+    }
+    match outer.iter().position(|(known, _)| known.as_bytes() == prefix) {
+        Some(number) => {
+            *uses_outer |= !prefix.is_empty();
+            Ok(Space::Outer(number as u32))
         }
-        let inner = self.declared.iter().rev().find(|declared| slice(data, declared.prefix) == prefix);
-        if let Some(declared) = inner {
-            return Ok(Space::Declared(declared.uri));
-        }
-        match outer.iter().position(|(known, _)| known.as_bytes() == prefix) {
-            Some(number) => {
-                if !prefix.is_empty()
-                    && let Some(head) = &mut self.head
-                {
-                    head.uses_outer_prefix = true;
-                }
-                Ok(Space::Outer(number as u32))
-            }
-            None if prefix.is_empty() => Ok(Space::None),
-            None => Err(ScanError::NotWellFormed("a prefix that is not bound")),
-        }
+        None if prefix.is_empty() => Ok(Space::None),
+        None => Err(ScanError::NotWellFormed("a prefix that is not bound")),
     }
 }

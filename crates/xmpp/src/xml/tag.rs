@@ -10,6 +10,7 @@ use super::{LimitName, Limits, ScanError};
 pub type Span = (u32, u32);
 
 /// The bytes of a span.
+#[inline]
 pub fn slice(data: &[u8], span: Span) -> &[u8] {
     &data[span.0 as usize..span.1 as usize]
 }
@@ -19,20 +20,67 @@ pub fn text(data: &[u8], span: Span) -> &str {
     std::str::from_utf8(slice(data, span)).unwrap_or_default()
 }
 
-/// White space (XML §2.3).
-pub fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+/// What a byte may be part of.
+const SPACE: u8 = 1;
+const NAME: u8 = 2;
+const NAME_START: u8 = 4;
+
+/// The classes of all bytes.
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => NAME | NAME_START,
+            b'0'..=b'9' | b'-' | b'.' => NAME,
+            // Part of a character beyond ASCII, which is looked at more closely.
+            0x80.. => NAME | NAME_START,
+            b' ' | b'\t' | b'\n' | b'\r' => SPACE,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+#[inline]
+fn is(byte: u8, class: u8) -> bool {
+    CLASSES[usize::from(byte)] & class != 0
 }
 
-/// A name with its prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// White space (XML §2.3).
+pub fn is_space(byte: u8) -> bool {
+    is(byte, SPACE)
+}
+
+/// A name with its prefix, if it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Name {
+    from: u32,
+    local_from: u32,
+    to: u32,
+}
+
+impl Name {
     /// Prefix and local name as written.
-    pub whole: Span,
+    pub fn whole(self) -> Span {
+        (self.from, self.to)
+    }
+
     /// Empty without a prefix.
-    pub prefix: Span,
+    pub fn prefix(self) -> Span {
+        (self.from, self.local_from.saturating_sub(1).max(self.from))
+    }
+
     /// The local name.
-    pub local: Span,
+    pub fn local(self) -> Span {
+        (self.local_from, self.to)
+    }
+
+    /// Whether it has a prefix.
+    pub fn has_prefix(self) -> bool {
+        self.from < self.local_from
+    }
 }
 
 /// An attribute that declares no namespace.
@@ -42,8 +90,13 @@ pub struct Attribute {
     pub name: Name,
     /// Its value as written, without quotes.
     pub value: Span,
+}
+
+impl Attribute {
     /// Name, quotes and all.
-    pub whole: Span,
+    pub fn whole(&self) -> Span {
+        (self.name.from, self.value.1 + 1)
+    }
 }
 
 /// A namespace declaration.
@@ -56,44 +109,135 @@ pub struct Declaration {
 }
 
 /// A start tag, or an empty-element tag.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct StartTag {
     /// Its name.
     pub name: Name,
     /// Its attributes.
-    pub attributes: SmallVec<[Attribute; 8]>,
+    pub attributes: Vec<Attribute>,
     /// Its namespace declarations.
-    pub declarations: SmallVec<[Declaration; 2]>,
+    pub declarations: Vec<Declaration>,
+    /// Whether any of the attributes has a prefix.
+    pub has_prefixes: bool,
     /// Whether it is its own end.
     pub is_empty: bool,
 }
 
-/// Reads `<name …>` or `<name …/>`, whose `>` is the last byte of the span.
+impl StartTag {
+    /// Reads `<name …>` or `<name …/>`, which begins at `from`. Returns where it ends; `None`: more bytes are needed.
+    pub fn read(&mut self, data: &[u8], from: usize, limits: &Limits) -> Result<Option<usize>, ScanError> {
+        let malformed = ScanError::NotWellFormed;
+        self.attributes.clear();
+        self.declarations.clear();
+        self.has_prefixes = false;
+        let mut at = from + 1;
+        let Some(name) = name(data, &mut at)? else { return Ok(None) };
+        self.name = name;
+        loop {
+            let before = at;
+            skip_space(data, &mut at);
+            match (data.get(at), data.get(at + 1)) {
+                (None, _) | (Some(b'/'), None) => return Ok(None),
+                (Some(b'>'), _) => {
+                    self.is_empty = false;
+                    return Ok(Some(at + 1));
+                }
+                (Some(b'/'), Some(b'>')) => {
+                    self.is_empty = true;
+                    return Ok(Some(at + 2));
+                }
+                _ if at == before => return Err(malformed("no space before an attribute")),
+                _ => {}
+            }
+            if self.attributes.len() + self.declarations.len() == limits.attributes {
+                return Err(ScanError::Limit(LimitName::Attributes));
+            }
+            if !self.attribute(data, &mut at)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads one attribute; false when more bytes are needed.
+    #[inline(always)]
+    fn attribute(&mut self, data: &[u8], at: &mut usize) -> Result<bool, ScanError> {
+        let malformed = ScanError::NotWellFormed;
+        let Some(name) = name(data, at)? else { return Ok(false) };
+        skip_space(data, at);
+        match data.get(*at) {
+            None => return Ok(false),
+            Some(b'=') => *at += 1,
+            Some(_) => return Err(malformed("an attribute without a value")),
+        }
+        skip_space(data, at);
+        let quote = match data.get(*at) {
+            None => return Ok(false),
+            Some(quote @ (b'\'' | b'"')) => *quote,
+            Some(_) => return Err(malformed("an attribute without quotes")),
+        };
+        *at += 1;
+        let from = *at;
+        let mut has_references = false;
+        loop {
+            let Some(offset) = memchr::memchr3(quote, b'<', b'&', &data[*at..]) else { return Ok(false) };
+            *at += offset;
+            match data[*at] {
+                b'<' => return Err(malformed("< in an attribute")),
+                b'&' => has_references = true,
+                _ => break,
+            }
+            *at += 1;
+        }
+        let value = (from as u32, *at as u32);
+        *at += 1;
+        if has_references {
+            check_references(slice(data, value))?;
+        }
+        if let Some(prefix) = declares(data, name) {
+            // A namespace written with references, or normalised (XML §3.3.3), would need to be rewritten to be compared;
+            // nobody writes one.
+            if has_references || memchr::memchr3(b'\t', b'\n', b'\r', slice(data, value)).is_some() {
+                return Err(malformed("a reference or white space in a namespace"));
+            }
+            return self.declare(data, Declaration { prefix, uri: value }).map(|()| true);
+        }
+        let length = |name: Name| name.to - name.from;
+        let same = |other: &Attribute| {
+            length(other.name) == length(name) && slice(data, other.name.whole()) == slice(data, name.whole())
+        };
+        if self.attributes.iter().any(same) {
+            return Err(malformed("an attribute twice"));
+        }
+        self.has_prefixes |= name.has_prefix();
+        self.attributes.push(Attribute { name, value });
+        Ok(true)
+    }
+
+    fn declare(&mut self, data: &[u8], declared: Declaration) -> Result<(), ScanError> {
+        let same = |other: &Declaration| slice(data, other.prefix) == slice(data, declared.prefix);
+        if self.declarations.iter().any(same) {
+            return Err(ScanError::NotWellFormed("a namespace declared twice"));
+        }
+        self.declarations.push(declared);
+        Ok(())
+    }
+}
+
+/// The prefix that an attribute of this name declares, if it declares one.
+fn declares(data: &[u8], name: Name) -> Option<Span> {
+    match name.has_prefix() {
+        true => (slice(data, name.prefix()) == b"xmlns").then(|| name.local()),
+        false => (slice(data, name.whole()) == b"xmlns").then_some((name.to, name.to)),
+    }
+}
+
+/// Reads a tag of which all bytes are there, from `<` to `>`.
 pub fn start(data: &[u8], span: Span, limits: &Limits) -> Result<StartTag, ScanError> {
-    let malformed = ScanError::NotWellFormed;
-    let mut end = span.1 as usize - 1;
-    let is_empty = data[end - 1] == b'/' && end - 1 > span.0 as usize;
-    if is_empty {
-        end -= 1;
+    let mut tag = StartTag::default();
+    match tag.read(&data[..span.1 as usize], span.0 as usize, limits)? {
+        Some(end) if end == span.1 as usize => Ok(tag),
+        _ => Err(ScanError::NotWellFormed("not a tag")),
     }
-    let mut at = span.0 as usize + 1;
-    let name = name(data, &mut at, end)?;
-    let mut tag = StartTag { name, attributes: SmallVec::new(), declarations: SmallVec::new(), is_empty };
-    loop {
-        let before = at;
-        skip_space(data, &mut at, end);
-        if at == end {
-            break;
-        }
-        if at == before {
-            return Err(malformed("no space before an attribute"));
-        }
-        if tag.attributes.len() + tag.declarations.len() == limits.attributes {
-            return Err(ScanError::Limit(LimitName::Attributes));
-        }
-        attribute(data, &mut at, end, &mut tag)?;
-    }
-    Ok(tag)
 }
 
 /// Finds the `>` that ends a tag; remembers where it has looked and which quote is open.
@@ -126,105 +270,67 @@ pub(super) fn check_unique(
     outer: &[(String, String)],
     mut space: impl FnMut(Name) -> Result<Space, ScanError>,
 ) -> Result<(), ScanError> {
+    if !tag.has_prefixes {
+        return Ok(());
+    }
     let mut seen: SmallVec<[(Space, Span); 4]> = SmallVec::new();
-    let prefixed =
-        tag.attributes.iter().filter(|attribute| attribute.name.prefix.0 < attribute.name.prefix.1);
+    let prefixed = tag.attributes.iter().filter(|attribute| attribute.name.has_prefix());
     for attribute in prefixed {
         let space = space(attribute.name)?;
         let same = |other: &(Space, Span)| {
-            slice(data, other.1) == slice(data, attribute.name.local)
+            slice(data, other.1) == slice(data, attribute.name.local())
                 && other.0.uri(data, outer) == space.uri(data, outer)
         };
         if seen.iter().any(same) {
             return Err(ScanError::NotWellFormed("an attribute twice, by namespace"));
         }
-        seen.push((space, attribute.name.local));
+        seen.push((space, attribute.name.local()));
     }
     Ok(())
 }
 
 /// Reads `</name>`, whose `>` is the last byte of the span; returns the name as written.
 pub fn end(data: &[u8], span: Span) -> Result<Span, ScanError> {
-    let end = span.1 as usize - 1;
     let mut at = span.0 as usize + 2;
-    let name = name(data, &mut at, end)?;
-    skip_space(data, &mut at, end);
-    if at == end { Ok(name.whole) } else { Err(ScanError::NotWellFormed("an end tag has attributes")) }
+    let data = &data[..span.1 as usize];
+    let malformed = ScanError::NotWellFormed("an end tag with more than its name");
+    let name = name(data, &mut at)?.ok_or(malformed)?;
+    skip_space(data, &mut at);
+    if at + 1 == data.len() { Ok(name.whole()) } else { Err(malformed) }
 }
 
-fn attribute(data: &[u8], at: &mut usize, end: usize, tag: &mut StartTag) -> Result<(), ScanError> {
-    let malformed = ScanError::NotWellFormed;
+/// Reads a name (Namespaces in XML §4, QName); `None`: it may go on.
+#[inline(always)]
+fn name(data: &[u8], at: &mut usize) -> Result<Option<Name>, ScanError> {
+    let run = |from: usize| {
+        let length = data[from..].iter().position(|byte| !is(*byte, NAME));
+        length.map_or(data.len(), |length| from + length)
+    };
     let from = *at;
-    let name = name(data, at, end)?;
-    skip_space(data, at, end);
-    if data[*at..end].first() != Some(&b'=') {
-        return Err(malformed("an attribute without a value"));
+    let mut local_from = from;
+    let mut to = run(from);
+    if data.get(to) == Some(&b':') {
+        local_from = to + 1;
+        to = run(local_from);
     }
-    *at += 1;
-    skip_space(data, at, end);
-    let quote = match data[*at..end].first() {
-        Some(quote @ (b'\'' | b'"')) => *quote,
-        _ => return Err(malformed("an attribute without quotes")),
+    if to == data.len() {
+        return Ok(None);
+    }
+    *at = to;
+    let name = Name { from: from as u32, local_from: local_from as u32, to: to as u32 };
+    let begins = |span: Span| slice(data, span).first().is_some_and(|first| is(*first, NAME_START));
+    let is_name = match slice(data, name.whole()).is_ascii() {
+        true => begins(name.local()) && (!name.has_prefix() || begins(name.prefix())),
+        false => {
+            is_ncname(slice(data, name.local()))
+                && (!name.has_prefix() || is_ncname(slice(data, name.prefix())))
+        }
     };
-    *at += 1;
-    let length = memchr::memchr(quote, &data[*at..end]).ok_or(malformed("an attribute without its end"))?;
-    let value = (*at as u32, (*at + length) as u32);
-    *at += length + 1;
-    let raw = slice(data, value);
-    let has_references = match memchr::memchr2(b'<', b'&', raw) {
-        None => false,
-        Some(_) if memchr::memchr(b'<', raw).is_some() => return Err(malformed("< in an attribute")),
-        Some(_) => check_references(raw).map(|()| true)?,
-    };
-    let known = |other: Span| slice(data, other) == slice(data, name.whole);
-    let is_default = slice(data, name.whole) == b"xmlns";
-    let is_prefix = slice(data, name.prefix) == b"xmlns";
-    if is_default || is_prefix {
-        // A namespace written with references would need to be rewritten to be compared; nobody writes one.
-        if has_references {
-            return Err(malformed("a reference in a namespace"));
-        }
-        // Neither is it normalised (XML §3.3.3) to be compared.
-        if raw.iter().any(|byte| matches!(byte, b'\t' | b'\n' | b'\r')) {
-            return Err(malformed("white space in a namespace"));
-        }
-        let prefix = if is_default { (name.local.1, name.local.1) } else { name.local };
-        if tag.declarations.iter().any(|other| slice(data, other.prefix) == slice(data, prefix)) {
-            return Err(malformed("a namespace declared twice"));
-        }
-        tag.declarations.push(Declaration { prefix, uri: value });
-        return Ok(());
-    }
-    if tag.attributes.iter().any(|other| known(other.name.whole)) {
-        return Err(malformed("an attribute twice"));
-    }
-    tag.attributes.push(Attribute { name, value, whole: (from as u32, *at as u32) });
-    Ok(())
+    if is_name { Ok(Some(name)) } else { Err(ScanError::NotWellFormed("not a name")) }
 }
 
-fn name(data: &[u8], at: &mut usize, end: usize) -> Result<Name, ScanError> {
-    let from = *at;
-    let stop = |byte: &u8| is_space(*byte) || matches!(byte, b'=' | b'/' | b'>' | b'\'' | b'"' | b'<' | b'&');
-    let length = data[from..end].iter().position(stop).unwrap_or(end - from);
-    *at = from + length;
-    let whole = (from as u32, *at as u32);
-    let raw = slice(data, whole);
-    let (prefix, local) = match memchr::memchr(b':', raw) {
-        Some(colon) => {
-            let colon = whole.0 + colon as u32;
-            ((whole.0, colon), (colon + 1, whole.1))
-        }
-        None => ((whole.0, whole.0), whole),
-    };
-    let prefix_is_name = prefix.0 == local.0 || is_ncname(slice(data, prefix));
-    if !prefix_is_name || !is_ncname(slice(data, local)) {
-        return Err(ScanError::NotWellFormed("not a name"));
-    }
-    Ok(Name { whole, prefix, local })
-}
-
-fn skip_space(data: &[u8], at: &mut usize, end: usize) {
-    while *at < end && is_space(data[*at]) {
+fn skip_space(data: &[u8], at: &mut usize) {
+    while data.get(*at).is_some_and(|byte| is_space(*byte)) {
         *at += 1;
     }
 }

@@ -1,15 +1,14 @@
 //! One whole element, directly in a stream: its envelope as spans, nothing interpreted yet.
 
-use smallvec::SmallVec;
-
 use super::tag::{Attribute, Declaration, Span, slice, text};
 use super::{Element, read};
 use crate::ns;
 
 /// Where a name's namespace was declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Space {
     /// It has none.
+    #[default]
     None,
     /// The one behind `xml:`.
     Xml,
@@ -34,12 +33,12 @@ impl Space {
 }
 
 /// The start tag of the element.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Head {
     pub(crate) name: Span,
     pub(crate) space: Space,
-    pub(crate) attributes: SmallVec<[Attribute; 8]>,
-    pub(crate) declares: SmallVec<[Declaration; 2]>,
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) declares: Vec<Declaration>,
     /// What is between the tags.
     pub(crate) inner: Span,
     /// Whether something inside uses a prefix of the stream's start tag.
@@ -62,8 +61,8 @@ pub(crate) struct Child {
 #[derive(Debug)]
 pub struct Top<'a> {
     pub(crate) data: &'a [u8],
-    pub(crate) head: Head,
-    pub(crate) children: SmallVec<[Child; 4]>,
+    pub(crate) head: &'a Head,
+    pub(crate) children: &'a [Child],
     pub(crate) outer: &'a [(String, String)],
 }
 
@@ -93,11 +92,13 @@ impl Top<'_> {
     /// The attributes of its head.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = HeadAttribute<'_>> {
         self.head.attributes.iter().map(|attribute| HeadAttribute {
-            name: text(self.data, attribute.name.whole),
+            name: text(self.data, attribute.name.whole()),
             value: slice(self.data, attribute.value),
-            whole: text(self.data, attribute.whole),
-            namespace: (attribute.name.prefix.0 < attribute.name.prefix.1)
-                .then(|| (text(self.data, attribute.name.prefix), self.bound(attribute.name.prefix))),
+            whole: text(self.data, attribute.whole()),
+            namespace: attribute.name.has_prefix().then(|| {
+                let prefix = attribute.name.prefix();
+                (text(self.data, prefix), self.bound(prefix))
+            }),
         })
     }
 
@@ -122,7 +123,7 @@ impl Top<'_> {
             None => self.outer.iter().find(|(prefix, _)| prefix.is_empty()).map_or("", |(_, uri)| uri),
         };
         let prefixes = self.head.declares.iter().any(|declared| declared.prefix.0 < declared.prefix.1);
-        let Head { names_content, uses_outer_prefix, has_cdata, .. } = self.head;
+        let Head { names_content, uses_outer_prefix, has_cdata, .. } = *self.head;
         default == own && !prefixes && !names_content && !uses_outer_prefix && !has_cdata
     }
 
