@@ -89,8 +89,7 @@ impl Rehearsal {
 
     /// How many appends are not yet committed.
     pub fn waiting(&self) -> usize {
-        let stage = self.0.lock();
-        stage.log.waiting() + stage.in_work.as_ref().map_or(0, Vec::len)
+        self.0.lock().log.waiting().appends
     }
 
     /// The writer takes what waits; appends from now on go into the next group. `false` if nothing waits or a group
@@ -114,10 +113,12 @@ impl Rehearsal {
         let outcome = sqlite::commit(&mut disk.platter.lock(), &group);
         match (outcome, group.last()) {
             (Ok(_), Some(last)) => log.succeed(last.lsn),
-            (outcome, _) => {
-                tracing::error!(?outcome, "a rehearsed group was refused");
-                log.fail();
+            (Err(error), _) => {
+                tracing::error!(%error, "a rehearsed group was refused");
+                log.fail(error);
             }
+            // There is no empty group.
+            (Ok(_), None) => {}
         }
         true
     }
@@ -131,7 +132,7 @@ impl Rehearsal {
         stage.in_work = None;
         let log = stage.log.clone();
         drop(stage);
-        log.fail();
+        log.fail(StoreError::Unavailable("as rehearsed".to_owned()));
         true
     }
 

@@ -65,7 +65,7 @@ impl Writer {
             Ok(()) => self.log.succeed(last),
             Err(error) => {
                 tracing::error!(%error, appends = group.len(), "a group could not be committed and is lost");
-                self.log.fail();
+                self.log.fail(error);
             }
         }
     }

@@ -59,7 +59,7 @@ impl Writing {
             }
             Err(error) => {
                 tracing::error!(%error, appends = group.len(), "a group could not be committed and is lost");
-                self.log.fail();
+                self.log.fail(error);
             }
         }
     }
