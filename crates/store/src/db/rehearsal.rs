@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::value::{Row, Value};
-use super::{Db, sqlite};
+use super::{Db, migrate, sqlite};
 use crate::error::StoreError;
 use crate::log::{Append, Log, Next};
 use crate::store::Store;
@@ -44,12 +44,12 @@ impl Disk {
 
     pub(crate) fn read(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
         self.is_there()?;
-        sqlite::query(&self.platter.lock(), sql, values).map_err(sqlite::classify)
+        sqlite::query(&self.platter.lock(), sql, values)
     }
 
     pub(crate) fn write_beside(&self, sql: &str, values: &[Value<'_>]) -> Result<(), StoreError> {
         self.is_there()?;
-        sqlite::execute(&self.platter.lock(), sql, values).map_err(sqlite::classify)
+        sqlite::execute(&self.platter.lock(), sql, values)
     }
 }
 
@@ -170,7 +170,7 @@ impl Stage {
 #[allow(clippy::expect_used)]
 fn empty() -> Connection {
     let mut connection = Connection::open_in_memory().expect("a database in memory");
-    sqlite::migrate(&mut connection).expect("our own schema");
+    sqlite::migrate(&mut connection, migrate::STEPS).expect("our own schema");
     connection
 }
 

@@ -86,9 +86,9 @@ async fn migrate(client: &mut Client) -> Result<(), StoreError> {
     let transaction = client.transaction().await.map_err(failed)?;
     transaction.batch_execute(migrate::PREPARE).await.map_err(failed)?;
     let found: i64 = transaction.query_one(migrate::FOUND, &[]).await.map_err(failed)?.get(0);
-    if let Some(script) = migrate::script(found, Dialect::Postgres)? {
-        tracing::info!(found, newest = migrate::NEWEST, "bringing the database's schema up to date");
-        transaction.batch_execute(&script).await.map_err(failed)?;
+    for due in migrate::due(migrate::STEPS, found, Dialect::Postgres)? {
+        due.announce();
+        transaction.batch_execute(&due.script).await.map_err(failed)?;
     }
     transaction.commit().await.map_err(failed)
 }

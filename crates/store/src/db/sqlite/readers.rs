@@ -6,9 +6,12 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::values::{classify, query};
+use super::values::query;
 use crate::db::value::{Row, Value};
 use crate::error::StoreError;
+
+/// Questions that may wait for a reader; beyond, the store is too busy to be asked.
+const QUESTIONS_MAX: usize = 100_000;
 
 /// Questions that wait for a reader.
 #[derive(Default)]
@@ -35,6 +38,9 @@ impl Reads {
         if state.closed {
             return Err(StoreError::Closed);
         }
+        if state.queue.len() >= QUESTIONS_MAX {
+            return Err(StoreError::Busy(format!("{QUESTIONS_MAX} questions wait")));
+        }
         state.queue.push_back(question);
         drop(state);
         self.asked.notify_one();
@@ -47,7 +53,7 @@ impl Reads {
     }
 
     /// A reader's life. What was asked before the end is still answered.
-    pub(super) fn answer_all(&self, connection: &Connection) {
+    pub(super) fn answer_all(&self, connection: Connection) {
         loop {
             let mut state = self.state.lock();
             let question = loop {
@@ -64,7 +70,7 @@ impl Reads {
             if question.answer.is_closed() {
                 continue;
             }
-            let rows = query(connection, question.sql, &question.values).map_err(classify);
+            let rows = query(&connection, question.sql, &question.values);
             let _ = question.answer.send(rows);
         }
     }

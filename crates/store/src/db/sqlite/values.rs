@@ -10,25 +10,28 @@ pub(in crate::db) fn execute(
     connection: &Connection,
     sql: &str,
     values: &[Value<'_>],
-) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(sql)?;
-    bind(&mut statement, values)?;
-    statement.raw_execute().map(|_| ())
+) -> Result<(), StoreError> {
+    let run = || {
+        let mut statement = connection.prepare_cached(sql)?;
+        bind(&mut statement, values)?;
+        statement.raw_execute()
+    };
+    run().map(drop).map_err(classify)
 }
 
 pub(in crate::db) fn query(
     connection: &Connection,
     sql: &str,
     values: &[Value<'_>],
-) -> rusqlite::Result<Vec<Row>> {
-    let mut statement = connection.prepare_cached(sql)?;
-    bind(&mut statement, values)?;
+) -> Result<Vec<Row>, StoreError> {
+    let mut statement = connection.prepare_cached(sql).map_err(classify)?;
+    bind(&mut statement, values).map_err(classify)?;
     let columns = statement.column_count();
     let mut rows = statement.raw_query();
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let value = |column| row.get_ref(column).map(owned);
-        found.push(Row((0..columns).map(value).collect::<rusqlite::Result<_>>()?));
+    while let Some(row) = rows.next().map_err(classify)? {
+        let value = |column| row.get_ref(column).map_err(classify).and_then(owned);
+        found.push(Row((0..columns).map(value).collect::<Result<_, _>>()?));
     }
     Ok(found)
 }
@@ -52,18 +55,26 @@ impl ToSql for Value<'_> {
     }
 }
 
-fn owned(value: ValueRef<'_>) -> Value<'static> {
+fn owned(value: ValueRef<'_>) -> Result<Value<'static>, StoreError> {
     match value {
-        ValueRef::Null | ValueRef::Real(_) => Value::Null,
-        ValueRef::Integer(number) => number.into(),
-        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned().into(),
-        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec().into()),
+        ValueRef::Null => Ok(Value::Null),
+        ValueRef::Integer(number) => Ok(number.into()),
+        ValueRef::Text(text) => match std::str::from_utf8(text) {
+            Ok(text) => Ok(text.to_owned().into()),
+            Err(error) => Err(StoreError::Corrupt(format!("a text is not UTF-8: {error}"))),
+        },
+        ValueRef::Blob(bytes) => Ok(Value::Blob(bytes.to_vec().into())),
+        ValueRef::Real(number) => Err(StoreError::Corrupt(format!("a column holds {number}"))),
     }
 }
 
 /// SQLite's error in the operator's words.
 pub(in crate::db) fn classify(error: rusqlite::Error) -> StoreError {
     let text = error.to_string();
+    if let Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) = error.sqlite_error().map(|error| error.extended_code) {
+        // The index of the write-ahead log is a file as well, and cannot grow.
+        return StoreError::Full(text);
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full(text),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(text),

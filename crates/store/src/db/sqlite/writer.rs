@@ -38,6 +38,7 @@ impl Writing {
                 Next::End => break,
             }
         }
+        // It must be over: two cannot fold at once.
         self.checkpoints.end();
         // The file alone is then the whole database.
         let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -85,7 +86,7 @@ pub(in crate::db) fn commit(connection: &mut Connection, group: &[Append]) -> Re
     let Runner { error, statements, .. } = runner;
     if let Some(error) = error {
         // Dropping the transaction rolls it back.
-        return Err(classify(error));
+        return Err(error);
     }
     transaction.commit().map_err(classify)?;
     Ok(statements)
@@ -94,7 +95,7 @@ pub(in crate::db) fn commit(connection: &mut Connection, group: &[Append]) -> Re
 /// Runs statements until one fails.
 struct Runner<'a> {
     connection: &'a Connection,
-    error: Option<rusqlite::Error>,
+    error: Option<StoreError>,
     statements: u64,
 }
 
@@ -146,8 +147,9 @@ impl Checkpoints {
         self.thread.thread().unpark();
     }
 
-    fn end(&mut self) {
+    fn end(self) {
         self.wished.store(END, Ordering::Release);
         self.thread.thread().unpark();
+        let _ = self.thread.join();
     }
 }
