@@ -78,7 +78,10 @@ fn read(criterion: &mut Criterion) {
                 loop {
                     match reader.read_resolved_event() {
                         Ok((_, quick_xml::events::Event::Eof)) | Err(_) => return,
-                        Ok((_, quick_xml::events::Event::Start(start) | quick_xml::events::Event::Empty(start))) => {
+                        Ok((
+                            _,
+                            quick_xml::events::Event::Start(start) | quick_xml::events::Event::Empty(start),
+                        )) => {
                             start.attributes().flatten().for_each(|attribute| drop(black_box(attribute)));
                         }
                         Ok(event) => drop(black_box(event)),
