@@ -47,9 +47,10 @@ impl Postgres {
     /// # Errors
     /// When it does not start.
     pub fn resume(&self) -> Result<(), String> {
-        // Nothing here must outlive a power cut, only the server under test.
+        // Nothing here must outlive a power cut, only the server under test. What it shares between its processes lies
+        // in its directory, and goes with that.
         let options = format!(
-            "-p {} -k {} -c listen_addresses=127.0.0.1 -c fsync=off",
+            "-p {} -k {} -c listen_addresses=127.0.0.1 -c fsync=off -c dynamic_shared_memory_type=mmap",
             self.port,
             self.dir.path().display()
         );

@@ -43,7 +43,8 @@ impl Writing {
         // The file alone is then the whole database.
         let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         drop(self.connection);
-        drop(self.lock);
+        // Not merely dropped: a program that this process is just starting has it as well, for a moment.
+        let _ = self.lock.unlock();
     }
 
     fn commit(&mut self, group: &[Append]) {
