@@ -9,7 +9,7 @@ use simulator::rehearsed::Rehearsed;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use support::postgres::Postgres;
+use store::fixture::Postgres;
 use support::sockets::Sockets;
 use support::waxwing::Waxwing;
 

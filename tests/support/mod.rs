@@ -1,9 +1,7 @@
-//! What the tests of the whole server share: it on real sockets, people who use it, a private PostgreSQL, an authority
-//! for certificates.
+//! What the tests of the whole server share: it on real sockets, people who use it, an authority for certificates.
 #![allow(dead_code)] // not every test uses everything
 
 pub mod authority;
 pub mod person;
-pub mod postgres;
 pub mod sockets;
 pub mod waxwing;

@@ -2,7 +2,6 @@
 #![allow(clippy::disallowed_methods)] // a real process is waited for
 
 use crate::support::authority::Authority;
-use crate::support::postgres::Postgres;
 use crate::support::sockets::{Addresses, House, Identity};
 use simulator::conversation::{Refused, Scene, Setting, settings};
 use std::fmt::Write as _;
@@ -12,6 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use store::fixture::Postgres;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_waxwing");
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -104,6 +104,9 @@ impl Node {
         let node = self.clone();
         let carried_over = before.is_some();
         self.world.spawn.spawn(Box::pin(async move {
+            // What it has appended itself must be in the store, or lost, before it is read from there.
+            let rests_on = cell.inner.lock().lsn;
+            node.commits.settled(rests_on).await;
             let (entity, letters) = loading::entity(&node, domain, &cell.address, before).await;
             let mut inner = cell.inner.lock();
             inner.prepend(letters);
@@ -223,7 +226,11 @@ impl Node {
         }
         let Ok(lsn) = self.commits.log().append(rests_on, left.writes) else {
             if let Some(ticket) = &ticket {
-                ticket.rest_on(rests_on);
+                match self.commits.fate(rests_on) {
+                    Fate::Failed => ticket.rest_on(rests_on),
+                    // The store takes nothing more, or not this: nothing of it will ever be.
+                    _ => ticket.refuse(),
+                }
             }
             return Err(entity);
         };

@@ -165,22 +165,38 @@ pub(crate) fn address(text: &str) -> Result<BareJid, StoreError> {
     BareJid::new(text).map_err(|error| StoreError::Corrupt(format!("{text:?} is no address: {error}")))
 }
 
+/// Whoever creates an account has looked whether there is one; its entity's order keeps others from doing the same. A
+/// second creation is a mistake in the server, then. It must neither overwrite a password nor cost everybody the group
+/// that it is in, so it changes nothing.
 pub(crate) fn create(account: &BareJid, credentials: &Credentials, at: SystemTime, sink: &mut dyn Sink) {
-    // No ON CONFLICT: creating twice is a mistake that must not overwrite a password.
-    const SQL: &str = "INSERT INTO accounts (account, domain, created) VALUES ($1, $2, $3)";
+    // The keys first: the account that is there already is how they know.
+    const KEYS: &str = "INSERT INTO account_keys (account, hash, salt, iterations, stored_key, server_key) \
+         SELECT CAST($1 AS TEXT), $2, $3, $4, $5, $6 WHERE NOT EXISTS \
+         (SELECT 1 FROM accounts WHERE account = $1) ON CONFLICT (account, hash) DO UPDATE SET \
+         salt = excluded.salt, iterations = excluded.iterations, stored_key = excluded.stored_key, \
+         server_key = excluded.server_key";
+    const SQL: &str = "INSERT INTO accounts (account, domain, created) VALUES ($1, $2, $3) \
+         ON CONFLICT (account) DO NOTHING";
+    keep_keys(account, credentials, KEYS, sink);
     sink.run(SQL, &[account.as_str().into(), account.domain().into(), micros(at).into()]);
-    change_credentials(account, credentials, sink);
 }
 
+/// Keys are those of an account: without one, none are kept.
 pub(crate) fn change_credentials(account: &BareJid, credentials: &Credentials, sink: &mut dyn Sink) {
     const FORGET: &str = "DELETE FROM account_keys WHERE account = $1";
-    const KEEP: &str = "INSERT INTO account_keys (account, hash, salt, iterations, stored_key, server_key) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (account, hash) DO UPDATE SET salt = excluded.salt, \
-         iterations = excluded.iterations, stored_key = excluded.stored_key, server_key = excluded.server_key";
+    const KEYS: &str = "INSERT INTO account_keys (account, hash, salt, iterations, stored_key, server_key) \
+         SELECT CAST($1 AS TEXT), $2, $3, $4, $5, $6 WHERE EXISTS \
+         (SELECT 1 FROM accounts WHERE account = $1) ON CONFLICT (account, hash) DO UPDATE SET \
+         salt = excluded.salt, iterations = excluded.iterations, stored_key = excluded.stored_key, \
+         server_key = excluded.server_key";
     sink.run(FORGET, &[account.as_str().into()]);
+    keep_keys(account, credentials, KEYS, sink);
+}
+
+fn keep_keys(account: &BareJid, credentials: &Credentials, sql: &'static str, sink: &mut dyn Sink) {
     for (hash, keys) in &credentials.scram {
         sink.run(
-            KEEP,
+            sql,
             &[
                 account.as_str().into(),
                 hash.mechanism().into(),

@@ -24,7 +24,7 @@ pub enum StoreError {
     Full(String),
     /// The disk or its file system failed.
     Io(String),
-    /// Another program holds it for too long.
+    /// Another program holds it for too long, or too much is asked of it.
     Busy(String),
     /// What was found in it cannot be.
     Corrupt(String),
@@ -57,7 +57,7 @@ impl fmt::Display for StoreError {
             }
             StoreError::Io(text) => write!(formatter, "the store's disk failed ({text})"),
             StoreError::Busy(text) => {
-                write!(formatter, "another program holds the store for too long ({text})")
+                write!(formatter, "the store is too busy; does another program hold it? ({text})")
             }
             StoreError::Corrupt(text) => {
                 write!(formatter, "the store is damaged; restore it from a backup ({text})")

@@ -44,9 +44,10 @@ impl Store {
 }
 
 pub(crate) fn keep(letter: &KeptLetter, sink: &mut dyn Sink) {
-    // Places follow the log. One is given out again only when no later letter is left.
+    // Places follow the log. One is given out again only when no later letter is left. A letter is kept once.
     const SQL: &str = "INSERT INTO letters (place, key, recipient, xml) \
-         VALUES ((SELECT COALESCE(MAX(place), 0) + 1 FROM letters), $1, $2, $3)";
+         VALUES ((SELECT COALESCE(MAX(place), 0) + 1 FROM letters), $1, $2, $3) \
+         ON CONFLICT (key) DO NOTHING";
     sink.run(SQL, &[letter.key.as_str().into(), letter.to.as_str().into(), letter.xml.as_slice().into()]);
 }
 

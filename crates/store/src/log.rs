@@ -1,13 +1,31 @@
 //! The one log of the writer: numbers what is written, and tells how far it is safe and what was lost.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::error::StoreError;
 use crate::write::Write;
+
+/// When more bytes than this wait for their commit, [`Log::is_behind`] says so: whoever brings work from outside
+/// (a session that reads its socket) is to pause until the writer has caught up.
+pub const BEHIND_BYTES: usize = 64 << 20;
+
+/// When this many bytes wait, appends are refused: what keeps coming although the log is behind must not fill the
+/// memory.
+pub const WAITING_BYTES_MAX: usize = 256 << 20;
+
+/// A group ends with the append that reaches this many bytes, so that doors open one after another while a backlog is
+/// worked off.
+const GROUP_BYTES: usize = 16 << 20;
+
+/// How many lost ranges are told apart. Beyond, the two oldest and what is between them become one: it counts as lost
+/// then, committed or not, and whoever still rests on it reads anew.
+const LOST_RANGES_MAX: usize = 65_536;
 
 /// Log sequence number: the place of one append in the log. The default rests on nothing and is always committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -37,9 +55,19 @@ pub enum Fate {
     Failed,
 }
 
-/// What the append rests on has been lost, or the store is closed: nothing was appended.
+/// Nothing was appended: what the append rests on has been lost, the store is closed, too much waits already, or it
+/// holds what no database can keep. Whoever wanted it has a state that the store will never have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failed;
+
+/// What has been appended and is neither committed nor lost yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// Appends.
+    pub appends: usize,
+    /// The bytes that they take, roughly.
+    pub bytes: usize,
+}
 
 impl fmt::Display for Failed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,16 +92,24 @@ struct Shared {
     failures: AtomicU64,
     /// The highest number that was lost.
     last_failed: AtomicU64,
+    /// Bytes in the queue and in the writer's hand.
+    bytes_waiting: AtomicUsize,
     listeners: RwLock<Vec<Listener>>,
     wake_writer: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 struct State {
-    queue: Vec<Append>,
+    queue: VecDeque<Append>,
+    /// What the writer has in hand.
+    in_hand: Waiting,
     /// The last number given out.
     last: u64,
     /// Lost ranges (after, up to], in order, not touching.
-    failed: Vec<(u64, u64)>,
+    failed: VecDeque<(u64, u64)>,
+    /// Why the last group failed, until one succeeds.
+    trouble: Option<StoreError>,
+    /// Appends are refused because too much waits; said once.
+    overflowing: bool,
     /// The writer found nothing to do and must be woken.
     asleep: bool,
     /// Nothing more is taken; the writer ends when the queue is empty.
@@ -84,6 +120,7 @@ struct State {
 pub(crate) struct Append {
     pub(crate) lsn: u64,
     pub(crate) writes: Vec<Write>,
+    bytes: usize,
 }
 
 /// What the writer does next.
@@ -99,12 +136,22 @@ pub(crate) enum Next {
 impl Log {
     /// A log whose numbers begin after `last`.
     pub(crate) fn new(last: u64) -> Self {
-        let state = State { queue: Vec::new(), last, failed: Vec::new(), asleep: false, closed: false };
+        let state = State {
+            queue: VecDeque::new(),
+            in_hand: Waiting::default(),
+            last,
+            failed: VecDeque::new(),
+            trouble: None,
+            overflowing: false,
+            asleep: false,
+            closed: false,
+        };
         Log(Arc::new(Shared {
             state: Mutex::new(state),
             committed: AtomicU64::new(last),
             failures: AtomicU64::new(0),
             last_failed: AtomicU64::new(0),
+            bytes_waiting: AtomicUsize::new(0),
             listeners: RwLock::new(Vec::new()),
             wake_writer: OnceLock::new(),
         }))
@@ -114,8 +161,10 @@ impl Log {
     /// the number it rests on.
     ///
     /// # Errors
-    /// When what they rest on has been lost, or the store is closed.
+    /// When what they rest on has been lost, the store is closed, more than [`WAITING_BYTES_MAX`] waits, or one of
+    /// them is nothing that a database can keep.
     pub fn append(&self, rests_on: Lsn, writes: Vec<Write>) -> Result<Lsn, Failed> {
+        let bytes = weigh(&writes)?;
         let mut state = self.0.state.lock();
         if state.closed || state.has_failed(rests_on.0) {
             return Err(Failed);
@@ -123,9 +172,16 @@ impl Log {
         if writes.is_empty() {
             return Ok(rests_on);
         }
+        if self.0.bytes_waiting.load(Ordering::Acquire) + bytes > WAITING_BYTES_MAX {
+            if !std::mem::replace(&mut state.overflowing, true) {
+                tracing::error!("more than {WAITING_BYTES_MAX} bytes wait for the store; it takes no more");
+            }
+            return Err(Failed);
+        }
         state.last += 1;
         let lsn = state.last;
-        state.queue.push(Append { lsn, writes });
+        state.queue.push_back(Append { lsn, writes, bytes });
+        self.0.bytes_waiting.fetch_add(bytes, Ordering::AcqRel);
         let wake = std::mem::take(&mut state.asleep);
         drop(state);
         if wake {
@@ -162,6 +218,25 @@ impl Log {
         self.0.failures.load(Ordering::Acquire)
     }
 
+    /// Why the last group failed; `None` once one has succeeded.
+    pub fn trouble(&self) -> Option<StoreError> {
+        self.0.state.lock().trouble.clone()
+    }
+
+    /// What waits for its commit.
+    pub fn waiting(&self) -> Waiting {
+        let state = self.0.state.lock();
+        Waiting {
+            appends: state.queue.len() + state.in_hand.appends,
+            bytes: self.0.bytes_waiting.load(Ordering::Acquire),
+        }
+    }
+
+    /// Whether more than [`BEHIND_BYTES`] wait for their commit. Cheap. Listeners are told when it may have changed.
+    pub fn is_behind(&self) -> bool {
+        self.0.bytes_waiting.load(Ordering::Acquire) > BEHIND_BYTES
+    }
+
     /// Has `listener` called by the writer after every commit and every failure. It must be quick and must not append.
     pub fn on_change(&self, listener: Arc<dyn Fn() + Send + Sync>) {
         self.0.listeners.write().push(listener);
@@ -172,11 +247,11 @@ impl Log {
         let _ = self.0.wake_writer.set(Box::new(wake));
     }
 
-    /// All that waits, for the writer.
+    /// What waits, for the writer.
     pub(crate) fn next(&self) -> Next {
         let mut state = self.0.state.lock();
         if !state.queue.is_empty() {
-            return Next::Group(std::mem::take(&mut state.queue));
+            return Next::Group(state.take_group());
         }
         if state.closed {
             return Next::End;
@@ -185,29 +260,29 @@ impl Log {
         Next::Sleep
     }
 
-    /// How many appends wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.0.state.lock().queue.len()
-    }
-
     /// The group that ends with this number is safe.
     pub(crate) fn succeed(&self, up_to: u64) {
+        let mut state = self.0.state.lock();
+        let done = std::mem::take(&mut state.in_hand);
+        state.trouble = None;
+        state.overflowing = false;
         self.0.committed.store(up_to, Ordering::Release);
+        self.0.bytes_waiting.fetch_sub(done.bytes, Ordering::AcqRel);
+        drop(state);
         self.tell();
     }
 
     /// The group taken could not be committed: it is lost, and everything appended since with it, since it may
     /// rest on it.
-    pub(crate) fn fail(&self) {
+    pub(crate) fn fail(&self, trouble: StoreError) {
         let mut state = self.0.state.lock();
         let lost = std::mem::take(&mut state.queue);
-        let after = self.0.committed.load(Ordering::Acquire);
-        let up_to = state.last;
-        match state.failed.last_mut() {
-            // Nothing was committed in between: one range.
-            Some(range) if range.1 >= after => range.1 = up_to,
-            _ => state.failed.push((after, up_to)),
-        }
+        state.in_hand = Waiting::default();
+        state.trouble = Some(trouble);
+        state.overflowing = false;
+        let (after, up_to) = (self.0.committed.load(Ordering::Acquire), state.last);
+        state.lose(after, up_to);
+        self.0.bytes_waiting.store(0, Ordering::Release);
         self.0.last_failed.store(up_to, Ordering::Release);
         self.0.failures.fetch_add(1, Ordering::AcqRel);
         drop(state);
@@ -222,6 +297,17 @@ impl Log {
         state.asleep = false;
         drop(state);
         self.wake();
+    }
+
+    /// The writer has ended. If it did so before its time, what it leaves undone is lost, and nothing more is taken.
+    pub(crate) fn end(&self) {
+        let mut state = self.0.state.lock();
+        state.closed = true;
+        let undone = state.in_hand.appends > 0 || !state.queue.is_empty();
+        drop(state);
+        if undone {
+            self.fail(StoreError::Closed);
+        }
     }
 
     /// As a crash does: what waits is gone without a word, and nothing more is taken.
@@ -239,7 +325,10 @@ impl Log {
 
     fn tell(&self) {
         for listener in self.0.listeners.read().iter() {
-            listener();
+            // A listener's mistake is not the writer's: it must go on writing.
+            if catch_unwind(AssertUnwindSafe(|| listener())).is_err() {
+                tracing::error!("somebody who was told of a commit failed over it");
+            }
         }
     }
 }
@@ -249,6 +338,44 @@ impl State {
         let at = self.failed.partition_point(|(_, up_to)| *up_to < lsn);
         self.failed.get(at).is_some_and(|(after, _)| lsn > *after)
     }
+
+    fn lose(&mut self, after: u64, up_to: u64) {
+        match self.failed.back_mut() {
+            // Nothing was committed in between: one range.
+            Some(range) if range.1 >= after => range.1 = up_to,
+            _ => self.failed.push_back((after, up_to)),
+        }
+        if self.failed.len() > LOST_RANGES_MAX
+            && let Some((after, _)) = self.failed.pop_front()
+            && let Some(next) = self.failed.front_mut()
+        {
+            next.0 = after;
+        }
+    }
+
+    fn take_group(&mut self) -> Vec<Append> {
+        let mut bytes = 0;
+        let mut group = Vec::with_capacity(self.queue.len());
+        while let Some(append) = self.queue.pop_front_if(|_| bytes < GROUP_BYTES) {
+            bytes += append.bytes;
+            group.push(append);
+        }
+        self.in_hand = Waiting { appends: group.len(), bytes };
+        group
+    }
+}
+
+/// The bytes that writes take; an error if there is one that no database can keep. Found in time, it is the mistake
+/// of one entity; in the writer's hand it would cost everybody's group.
+fn weigh(writes: &[Write]) -> Result<usize, Failed> {
+    let mut bytes = 0;
+    for write in writes {
+        bytes += write.weigh().map_err(|why| {
+            tracing::error!(why, "what no database can keep was not appended");
+            Failed
+        })?;
+    }
+    Ok(bytes)
 }
 
 impl fmt::Debug for Log {

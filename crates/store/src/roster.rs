@@ -8,7 +8,7 @@ use crate::error::StoreError;
 use crate::store::Store;
 
 /// Between the groups of a contact. XML cannot hold it, so no group has it in its name.
-const BETWEEN_GROUPS: char = '\u{1f}';
+pub(crate) const BETWEEN_GROUPS: char = '\u{1f}';
 
 /// A contact of an account. Requests that wait for the owner's answer are no contacts (RFC 6121 §3.1.3).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,12 +5,20 @@ use std::time::SystemTime;
 use xmpp::jid::BareJid;
 
 use crate::db::Sink;
+use crate::roster::BETWEEN_GROUPS;
 use crate::{Credentials, KeptLetter, RosterItem, accounts, letters, notes, offline, roster};
+
+/// The longest key of a row, in bytes: its owner, topic and name together. PostgreSQL's indexes hold 2,704 bytes a row
+/// with their own overhead, and what one engine refuses the other must not keep.
+pub const KEY_BYTES_MAX: usize = 2_600;
+
+/// What an append takes besides its texts and blobs, roughly.
+const OVERHEAD_BYTES: usize = 256;
 
 /// One thing to be written. Each group is carried out in the file of its concern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
-    /// An account comes to be.
+    /// An account comes to be. If it is there already, nothing changes: look before you create.
     AccountCreate {
         /// Its address.
         account: BareJid,
@@ -19,14 +27,15 @@ pub enum Write {
         /// When.
         at: SystemTime,
     },
-    /// An account has other keys.
+    /// An account has other keys; without such an account, nothing changes.
     AccountCredentials {
         /// Its address.
         account: BareJid,
         /// Its keys.
         credentials: Credentials,
     },
-    /// An account goes, with everything that is kept for it.
+    /// An account goes, with everything that is kept for it. Letters to its address stay until they are read: their
+    /// senders wait for an answer, from whoever is there then.
     AccountRemove {
         /// Its address.
         account: BareJid,
@@ -97,6 +106,37 @@ pub enum Write {
 }
 
 impl Write {
+    /// How many bytes it takes while it waits, roughly.
+    ///
+    /// # Errors
+    /// Says why no database can keep it.
+    pub(crate) fn weigh(&self) -> Result<usize, &'static str> {
+        let (texts, key, blob): (usize, usize, usize) = match self {
+            Write::AccountCreate { .. } | Write::AccountCredentials { .. } | Write::AccountRemove { .. } => {
+                (0, 0, 0)
+            }
+            Write::AccountSeen { status, .. } => (text(status.iter())?, 0, 0),
+            Write::RosterPut { item, .. }
+                if item.groups.iter().any(|group| group.contains(BETWEEN_GROUPS)) =>
+            {
+                return Err("the name of a group holds what stands between groups");
+            }
+            Write::RosterPut { item, .. } => (text(item.name.iter().chain(&item.groups))?, 0, 0),
+            Write::RosterRemove { .. } | Write::OfflineDrop { .. } => (0, 0, 0),
+            Write::OfflineKeep { xml, .. } => (0, 0, xml.len()),
+            Write::LetterKeep(letter) => (0, text([&letter.key])?, letter.xml.len()),
+            Write::LetterDrop { key } => (0, text([key])?, 0),
+            Write::Note { owner, topic, key, value } => {
+                let key = owner.as_str().len() + topic.len() + text([key])?;
+                (0, key, value.as_ref().map_or(0, Vec::len))
+            }
+        };
+        if key > KEY_BYTES_MAX {
+            return Err("a key is longer than KEY_BYTES_MAX");
+        }
+        Ok(OVERHEAD_BYTES + texts + key + blob)
+    }
+
     /// Tells the database what it means.
     pub(crate) fn run(&self, sink: &mut dyn Sink) {
         match self {
@@ -126,4 +166,16 @@ impl Write {
             }
         }
     }
+}
+
+/// The length of texts, none of which may hold the one character that PostgreSQL's cannot.
+fn text<'a>(texts: impl IntoIterator<Item = &'a String>) -> Result<usize, &'static str> {
+    let mut bytes = 0;
+    for text in texts {
+        if text.contains('\0') {
+            return Err("a text holds a NUL");
+        }
+        bytes += text.len();
+    }
+    Ok(bytes)
 }

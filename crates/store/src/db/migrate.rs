@@ -3,10 +3,17 @@
 use crate::error::StoreError;
 
 /// All steps, in order; step n leads to schema n. A released step is never changed.
-const STEPS: [&str; 1] = [include_str!("schema/0001.sql")];
+pub(crate) const STEPS: &[Step] = &[Step {
+    name: "accounts, rosters, held messages, letters, notes",
+    text: include_str!("schema/0001.sql"),
+}];
 
-/// The newest schema.
-pub(crate) const NEWEST: u64 = STEPS.len() as u64;
+/// What leads from one schema to the next.
+pub(crate) struct Step {
+    /// What it is about, for whoever waits for it.
+    pub(crate) name: &'static str,
+    pub(crate) text: &'static str,
+}
 
 /// Makes the table that holds the schema's number.
 pub(crate) const PREPARE: &str = "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)";
@@ -22,24 +29,44 @@ pub(crate) enum Dialect {
     Postgres,
 }
 
-/// What leads from the schema found to the newest, to be run in one transaction; `None` if there is nothing to do.
-pub(crate) fn script(found: i64, dialect: Dialect) -> Result<Option<String>, StoreError> {
+/// A step that is to be taken now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    number: usize,
+    last: usize,
+    name: &'static str,
+    /// Its text, which also moves the schema's number.
+    pub(crate) script: String,
+}
+
+impl Due {
+    /// On a large store a step takes its time: whoever waits sees where it is.
+    pub(crate) fn announce(&self) {
+        tracing::info!(
+            step = self.number,
+            of = self.last,
+            name = self.name,
+            "bringing the store's schema up to date"
+        );
+    }
+}
+
+/// What leads from the schema found to the newest, all in one transaction.
+pub(crate) fn due(steps: &[Step], found: i64, dialect: Dialect) -> Result<Vec<Due>, StoreError> {
     let found = u64::try_from(found).map_err(|_| StoreError::Corrupt(format!("schema {found}")))?;
-    if found > NEWEST {
-        return Err(StoreError::Newer { found, known: NEWEST });
+    let (last, known) = (steps.len(), steps.len() as u64);
+    if found > known {
+        return Err(StoreError::Newer { found, known });
     }
-    if found == NEWEST {
-        return Ok(None);
-    }
-    let mut script = String::new();
-    for step in STEPS.iter().skip(found as usize) {
-        script.push_str(&spelled(step, dialect));
-        script.push('\n');
-    }
-    script.push_str(&format!(
-        "DELETE FROM schema_version;\nINSERT INTO schema_version (version) VALUES ({NEWEST});\n"
-    ));
-    Ok(Some(script))
+    let due = |(at, step): (usize, &Step)| {
+        let number = at + 1;
+        let text = spelled(step.text, dialect);
+        let script = format!(
+            "{text}\nDELETE FROM schema_version;\nINSERT INTO schema_version (version) VALUES ({number});\n"
+        );
+        Due { number, last, name: step.name, script }
+    };
+    Ok(steps.iter().enumerate().skip(found as usize).map(due).collect())
 }
 
 fn spelled(step: &str, dialect: Dialect) -> String {
@@ -56,9 +83,17 @@ mod tests {
 
     #[test]
     fn a_newer_schema_is_refused() {
-        let found = NEWEST + 1;
-        assert_eq!(script(found as i64, Dialect::Sqlite), Err(StoreError::Newer { found, known: NEWEST }));
-        assert_eq!(script(NEWEST as i64, Dialect::Sqlite), Ok(None));
-        assert!(script(0, Dialect::Postgres).unwrap().unwrap().contains("BYTEA"));
+        let newest = STEPS.len() as i64;
+        let newer = StoreError::Newer { found: newest as u64 + 1, known: newest as u64 };
+        assert_eq!(due(STEPS, newest + 1, Dialect::Sqlite), Err(newer));
+        assert!(matches!(due(STEPS, -1, Dialect::Sqlite), Err(StoreError::Corrupt(_))));
+    }
+
+    #[test]
+    fn what_has_been_taken_is_not_taken_again() {
+        assert_eq!(due(STEPS, STEPS.len() as i64, Dialect::Sqlite), Ok(Vec::new()));
+        let due = due(STEPS, 0, Dialect::Postgres).unwrap();
+        assert_eq!(due.len(), STEPS.len());
+        assert!(due[0].script.contains("BYTEA"), "in the engine's own words");
     }
 }

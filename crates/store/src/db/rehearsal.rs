@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::value::{Row, Value};
-use super::{Db, sqlite};
+use super::{Db, migrate, sqlite};
 use crate::error::StoreError;
 use crate::log::{Append, Log, Next};
 use crate::store::Store;
@@ -44,12 +44,12 @@ impl Disk {
 
     pub(crate) fn read(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
         self.is_there()?;
-        sqlite::query(&self.platter.lock(), sql, values).map_err(sqlite::classify)
+        sqlite::query(&self.platter.lock(), sql, values)
     }
 
     pub(crate) fn write_beside(&self, sql: &str, values: &[Value<'_>]) -> Result<(), StoreError> {
         self.is_there()?;
-        sqlite::execute(&self.platter.lock(), sql, values).map_err(sqlite::classify)
+        sqlite::execute(&self.platter.lock(), sql, values)
     }
 }
 
@@ -89,8 +89,7 @@ impl Rehearsal {
 
     /// How many appends are not yet committed.
     pub fn waiting(&self) -> usize {
-        let stage = self.0.lock();
-        stage.log.waiting() + stage.in_work.as_ref().map_or(0, Vec::len)
+        self.0.lock().log.waiting().appends
     }
 
     /// The writer takes what waits; appends from now on go into the next group. `false` if nothing waits or a group
@@ -114,10 +113,12 @@ impl Rehearsal {
         let outcome = sqlite::commit(&mut disk.platter.lock(), &group);
         match (outcome, group.last()) {
             (Ok(_), Some(last)) => log.succeed(last.lsn),
-            (outcome, _) => {
-                tracing::error!(?outcome, "a rehearsed group was refused");
-                log.fail();
+            (Err(error), _) => {
+                tracing::error!(%error, "a rehearsed group was refused");
+                log.fail(error);
             }
+            // There is no empty group.
+            (Ok(_), None) => {}
         }
         true
     }
@@ -131,7 +132,7 @@ impl Rehearsal {
         stage.in_work = None;
         let log = stage.log.clone();
         drop(stage);
-        log.fail();
+        log.fail(StoreError::Unavailable("as rehearsed".to_owned()));
         true
     }
 
@@ -169,7 +170,7 @@ impl Stage {
 #[allow(clippy::expect_used)]
 fn empty() -> Connection {
     let mut connection = Connection::open_in_memory().expect("a database in memory");
-    sqlite::migrate(&mut connection).expect("our own schema");
+    sqlite::migrate(&mut connection, migrate::STEPS).expect("our own schema");
     connection
 }
 

@@ -56,32 +56,58 @@ pub(super) fn row(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
     (0..row.len()).map(value).collect::<Result<_, _>>().map(Row)
 }
 
-/// PostgreSQL's error in the operator's words.
+/// PostgreSQL's error in the operator's words. [`StoreError::Unavailable`] says that nobody knows what became of what
+/// was under way; every other that it was not done.
 pub(super) fn classify(error: &tokio_postgres::Error) -> StoreError {
-    let text = chain(error);
-    match error.code() {
-        Some(code) if *code == SqlState::DISK_FULL => StoreError::Full(text),
-        Some(code) if *code == SqlState::DATA_CORRUPTED || *code == SqlState::INDEX_CORRUPTED => {
+    let text = describe(error);
+    let Some(code) = error.code() else { return StoreError::Unavailable(text) };
+    match (code, code.code().get(..2)) {
+        (code, _) if *code == SqlState::DISK_FULL => StoreError::Full(text),
+        (code, _) if is_gone(code) => StoreError::Unavailable(text),
+        // Connection exceptions.
+        (_, Some("08")) => StoreError::Unavailable(text),
+        // What lies beneath the database failed.
+        (_, Some("58")) => StoreError::Io(text),
+        (code, _) if [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(code) => {
             StoreError::Corrupt(text)
         }
-        Some(code) if is_shutdown(code) => StoreError::Unavailable(text),
-        Some(_) => StoreError::Refused(text),
-        None => StoreError::Unavailable(text),
+        // Another session was in the way.
+        (code, _) if [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED].contains(code) => {
+            StoreError::Busy(text)
+        }
+        (_, Some("40")) => StoreError::Busy(text),
+        _ => StoreError::Refused(text),
     }
 }
 
-/// The server itself goes, so nobody knows what became of what was under way.
-fn is_shutdown(code: &SqlState) -> bool {
+/// The same for an attempt to connect, where nothing is at stake but the words: what is neither the network nor silence
+/// is a mistake in the URL, or a server that does not want us.
+pub(super) fn classify_connect(error: &tokio_postgres::Error) -> StoreError {
+    let cause = error.source().filter(|cause| cause.downcast_ref::<std::io::Error>().is_none());
+    match classify(error) {
+        StoreError::Unavailable(text) if error.code().is_none() && cause.is_some() => {
+            StoreError::Refused(text)
+        }
+        known => known,
+    }
+}
+
+/// The server itself goes, or has become another's standby.
+fn is_gone(code: &SqlState) -> bool {
     [
         SqlState::ADMIN_SHUTDOWN,
         SqlState::CRASH_SHUTDOWN,
         SqlState::CANNOT_CONNECT_NOW,
+        SqlState::DATABASE_DROPPED,
+        SqlState::IDLE_SESSION_TIMEOUT,
         SqlState::TOO_MANY_CONNECTIONS,
+        SqlState::READ_ONLY_SQL_TRANSACTION,
     ]
     .contains(code)
 }
 
-fn chain(error: &dyn Error) -> String {
+/// An error and its causes, on one line.
+pub(super) fn describe(error: &tokio_postgres::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {
@@ -89,5 +115,5 @@ fn chain(error: &dyn Error) -> String {
         text.push_str(&source.to_string());
         cause = source.source();
     }
-    text
+    text.replace('\n', ", ")
 }
