@@ -78,6 +78,10 @@ impl Session {
 
     /// Takes what may leave and what was asked for; the context is woken when there is more.
     pub fn poll(&mut self, now: Instant, context: &mut Context<'_>) {
+        if self.node.commits.log().is_behind() {
+            // Nobody's socket is read until the store has caught up: this is when to look again.
+            self.node.commits.wait(self.node.commits.log().last(), context.waker());
+        }
         while !self.closed {
             let answered = self.poll_question(now, context);
             let leaving = if self.unsent > UNSENT_BYTES || !self.machine.takes_output() {
@@ -137,7 +141,10 @@ impl Session {
     /// Whether the socket is to be read.
     pub fn wants_input(&self) -> bool {
         let (stanzas, bytes) = self.door.unhandled();
-        self.machine.wants_input() && stanzas < CREDIT_STANZAS && bytes < CREDIT_BYTES
+        self.machine.wants_input()
+            && stanzas < CREDIT_STANZAS
+            && bytes < CREDIT_BYTES
+            && !self.node.commits.log().is_behind()
     }
 
     /// Everything that is to be written now, as one buffer.

@@ -105,7 +105,9 @@ fn nobody_else_on_the_machine_may_read_it() {
         files.sort();
         assert_eq!(files, ["store.db", "store.db-shm", "store.db-wal", "store.db.lock"]);
         opened.close().await;
-        assert!(!home.dir.path().join("store.db-wal").exists(), "the file alone is the whole database");
+        // SQLite removes it with the last connection, unless two end at once; then it is empty.
+        let left = std::fs::metadata(home.dir.path().join("store.db-wal")).map_or(0, |wal| wal.len());
+        assert_eq!(left, 0, "the file alone is the whole database");
     });
 }
 

@@ -10,7 +10,6 @@ use xmpp::xml::{Limits, ScanError, StreamHeader, Top};
 use tcp::Tcp;
 
 /// One unit of a stream.
-#[expect(clippy::large_enum_variant, reason = "it lives on the stack for one call")]
 pub(crate) enum Frame<'a> {
     /// The peer opened a stream.
     Open(StreamHeader),

@@ -12,7 +12,6 @@ use crate::ns;
 
 /// What the scanner finds.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant)] // it lives on the stack, for one turn of a loop
 pub enum Item<'a> {
     /// The stream begins.
     Open(StreamHeader),

@@ -194,8 +194,8 @@ impl StartTag {
             check_references(slice(data, value))?;
         }
         if let Some(prefix) = declares(data, name) {
-            // A namespace written with references, or normalised (XML §3.3.3), would need to be rewritten to be compared;
-            // nobody writes one.
+            // A namespace written with references, or normalised (XML §3.3.3), would need to be rewritten to be
+            // compared; nobody writes one.
             if has_references || memchr::memchr3(b'\t', b'\n', b'\r', slice(data, value)).is_some() {
                 return Err(malformed("a reference or white space in a namespace"));
             }
