@@ -169,8 +169,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads the stream's content namespace as `jabber:client`, wherever it reaches (RFC 6120 §4.8.2): to a reader of XML it
-/// is all one whether an element inherits it or names it.
+/// Reads the stream's content namespace as `jabber:client`, wherever it reaches (RFC 6120 §4.8.2): to a reader of XML
+/// it is all one whether an element inherits it or names it.
 pub(crate) fn adopt(element: &mut Element) {
     let own = element.ns().to_owned();
     if ns::is_content(&own) && own != ns::CLIENT {
