@@ -1,5 +1,6 @@
-//! Work on the tree itself: `cargo xtask tidy | test | generate | new-xep`.
+//! Work on the tree itself: `cargo xtask tidy | test | fuzz | generate | new-xep`.
 
+mod fuzz;
 mod generate;
 mod new_xep;
 mod plant;
@@ -13,6 +14,8 @@ usage: cargo xtask <command>
 
   tidy                    hold the tree against its own rules
   test [--quick]          set up and run everything CI runs; --quick leaves out real clients and PostgreSQL's set-up
+  fuzz [TARGET ...] [--runs N] [--keep]
+                          fuzz all targets or these, ten million times each; --keep takes over what covers more
   generate [--check]      write doap.xml and the reference pages of the book from the code
   new-xep NUMBER NAME     write the files of a new extension
   plant [FAULT]           show that the rehearsal catches planted faults";
@@ -24,6 +27,7 @@ fn main() -> Result<()> {
         ["tidy"] => tidy::run(),
         ["test"] => test::run(test::Reach::All),
         ["test", "--quick"] => test::run(test::Reach::Quick),
+        ["fuzz", words @ ..] => fuzz::run(words),
         ["generate"] => generate::run(generate::Mode::Write),
         ["generate", "--check"] => generate::run(generate::Mode::Check),
         ["plant"] => plant::run(None),

@@ -41,9 +41,11 @@ pub fn unescape(text: &str) -> String {
     let mut rest = text;
     while let Some(at) = rest.find('\\') {
         unescaped.push_str(&rest[..at]);
+        let is_first = rest.len() == text.len() && at == 0;
+        let is_last = rest.len() == at + 3;
         match code_at(&rest[at + 1..]) {
             // §4.1: a space is never first or last, so its escape there is none.
-            Some(' ') if text.starts_with("\\20") && rest.len() == text.len() && at == 0 => {
+            Some(' ') if is_first || is_last => {
                 unescaped.push_str("\\20");
                 rest = &rest[at + 3..];
             }
@@ -85,6 +87,15 @@ mod tests {
             ("c:\\5commas", "c\\3a\\5c5commas"),
         ] {
             assert_eq!(escape(plain), escaped);
+            assert_eq!(unescape(escaped), plain);
+        }
+    }
+
+    #[test]
+    fn a_space_is_never_first_or_last() {
+        for (escaped, plain) in
+            [("\\20a", "\\20a"), ("a\\20", "a\\20"), ("\\20", "\\20"), ("a\\20\\20b\\20", "a  b\\20")]
+        {
             assert_eq!(unescape(escaped), plain);
         }
     }
