@@ -33,7 +33,7 @@ fn examples(difference: Difference) -> [String; 2] {
         }
         Difference::NamespaceSpelling => ["<a xmlns='urn:&amp;'/>", "<a xmlns='urn:a'/>"],
         Difference::XmlElement => ["<xml:a/>", "<xmla/>"],
-        Difference::ReservedDefault => {
+        Difference::ReservedNamespace => {
             ["<a xmlns='http://www.w3.org/2000/xmlns/'/>", "<a xmlns='http://www.w3.org/'/>"]
         }
     };
@@ -51,6 +51,12 @@ fn each_difference_happens_for_its_reason() {
         assert_eq!(differences(&differs), [difference], "{differs}");
         assert_eq!(differences(&agrees), [], "{agrees}");
     }
+}
+
+#[test]
+fn a_reserved_namespace_is_refused_under_any_prefix() {
+    let stream = format!("{STREAM}<m:a xmlns:m='http://www.w3.org/2000/xmlns/'/>");
+    assert_eq!(differences(&stream), [Difference::ReservedNamespace]);
 }
 
 #[test]

@@ -3,10 +3,11 @@
 /// Whether all of it is UTF-8 made of legal characters.
 pub fn is_legal_text(bytes: &[u8]) -> bool {
     // Without an early end, so that many bytes are looked at in one go.
-    let controls = bytes.iter().fold(false, |found, byte| {
-        found | ((*byte < 0x20) & (*byte != b'\t') & (*byte != b'\n') & (*byte != b'\r'))
-    });
-    !controls && simdutf8::basic::from_utf8(bytes).is_ok() && !has_noncharacters(bytes)
+    let controls = bytes.iter().fold(false, |found, byte| found | (*byte < 0x20));
+    let refused = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
+    !(controls && bytes.iter().any(refused))
+        && simdutf8::basic::from_utf8(bytes).is_ok()
+        && !has_noncharacters(bytes)
 }
 
 /// U+FFFE and U+FFFF, the only legal code points in UTF-8 that XML refuses besides controls.

@@ -5,7 +5,7 @@
 
 use super::characters::is_legal_text;
 use super::prolog::{self, Outer, StreamHeader};
-use super::tag::{self, Declaration, Name, Reference, Span, StartTag, is_space, reference, slice};
+use super::tag::{self, Declaration, Name, Reference, Span, StartTag, is_space, reference, same, slice};
 use super::top::{Child, Head, Space, Top};
 use super::{LimitName, Limits, ScanError};
 use crate::ns;
@@ -348,7 +348,7 @@ impl Progress {
                 if let Some(open) = self.open.last().copied() {
                     let name = slice(data, open.name);
                     let end = from + 2 + name.len();
-                    if data.get(end) == Some(&b'>') && data[from + 2..end] == *name {
+                    if data.get(end) == Some(&b'>') && same(&data[from + 2..end], name) {
                         return self.end(data, open.name, (from as u32, end as u32 + 1));
                     }
                 }
@@ -404,7 +404,7 @@ impl Progress {
     /// An end tag is whole.
     fn end(&mut self, data: &[u8], name: Span, span: Span) -> Result<Look, ScanError> {
         let open = self.open.pop().ok_or(ScanError::NotWellFormed("an end tag too many"))?;
-        if slice(data, open.name) != slice(data, name) {
+        if !same(slice(data, open.name), slice(data, name)) {
             return Err(ScanError::NotWellFormed("an end tag of another name"));
         }
         Ok(self.close(open.declared_before, span.0, span.1))
@@ -505,7 +505,7 @@ impl Progress {
             1 => {
                 let own = tag.declarations.iter().any(|declared| {
                     space == Space::Declared(declared.uri)
-                        && slice(data, declared.prefix) == slice(data, tag.name.prefix())
+                        && same(slice(data, declared.prefix), slice(data, tag.name.prefix()))
                 });
                 let space = if own { space } else { Space::Inherited };
                 children.push(Child { whole: span, name: tag.name.local(), space });
@@ -535,11 +535,11 @@ fn resolve(
         b"" if !is_element => return Ok(Space::None),
         _ => {}
     }
-    let inner = declared.iter().rev().find(|declared| slice(data, declared.prefix) == prefix);
+    let inner = declared.iter().rev().find(|declared| same(slice(data, declared.prefix), prefix));
     if let Some(declared) = inner {
         return Ok(Space::Declared(declared.uri));
     }
-    match outer.iter().position(|(known, _)| known.as_bytes() == prefix) {
+    match outer.iter().position(|(known, _)| same(known.as_bytes(), prefix)) {
         Some(number) => {
             *uses_outer |= !prefix.is_empty();
             Ok(Space::Outer(number as u32))

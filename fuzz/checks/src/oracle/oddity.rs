@@ -15,8 +15,8 @@ pub struct Oddities {
     pub namespace_has_reference: bool,
     /// A namespace is written with a tab or a line end.
     pub namespace_has_space: bool,
-    /// The namespace behind `xmlns:` or `xml:` is made the default.
-    pub reserved_is_default: bool,
+    /// The namespace behind `xmlns:` or `xml:` is declared as any other.
+    pub reserved_is_declared: bool,
     /// An element has the prefix `xml`.
     pub has_xml_element: bool,
 }
@@ -26,6 +26,6 @@ impl Oddities {
     pub fn namespace(&mut self, raw: &str, is_default: bool) {
         self.namespace_has_reference |= raw.contains('&');
         self.namespace_has_space |= raw.contains(['\t', '\n', '\r']);
-        self.reserved_is_default |= is_default && matches!(raw, ns::XMLNS | ns::XML);
+        self.reserved_is_declared |= is_default && matches!(raw, ns::XMLNS | ns::XML);
     }
 }

@@ -29,8 +29,8 @@ pub enum Difference {
     NamespaceSpelling,
     /// We refuse it: an element with the prefix `xml`.
     XmlElement,
-    /// We refuse it: a namespace of XML's own made the default.
-    ReservedDefault,
+    /// We refuse it: a namespace of XML's own declared as any other.
+    ReservedNamespace,
 }
 
 impl Difference {
@@ -46,7 +46,7 @@ impl Difference {
         Difference::DefaultTwice,
         Difference::NamespaceSpelling,
         Difference::XmlElement,
-        Difference::ReservedDefault,
+        Difference::ReservedNamespace,
     ];
 
     /// Why it is so.
@@ -76,8 +76,8 @@ impl Difference {
             Difference::XmlElement => {
                 "Namespaces in XML §3: names that begin with `xml` are reserved, and no specification has made one"
             }
-            Difference::ReservedDefault => {
-                "Namespaces in XML §3: neither may be declared as the default namespace; rxml takes the second"
+            Difference::ReservedNamespace => {
+                "Namespaces in XML §3: the two of XML's own have their prefixes and no others; rxml takes the second under any"
             }
         }
     }
@@ -203,7 +203,8 @@ impl Refused<'_> {
             None => &self.second.header,
             Some(at) => match self.second.elements.get(at) {
                 Some((_, oddities)) => oddities,
-                None => return self.is_text(error).then_some(Difference::TextBetween),
+                None if self.is_text(error) => return Some(Difference::TextBetween),
+                None => return self.is_reserved(error).then_some(Difference::ReservedNamespace),
             },
         };
         let proven = [
@@ -226,8 +227,8 @@ impl Refused<'_> {
                 Difference::XmlElement,
             ),
             (
-                error == malformed("a namespace that may not be declared") && oddities.reserved_is_default,
-                Difference::ReservedDefault,
+                error == malformed("a namespace that may not be declared") && oddities.reserved_is_declared,
+                Difference::ReservedNamespace,
             ),
         ];
         proven.into_iter().find(|(holds, _)| *holds).map(|(_, difference)| difference)
@@ -238,6 +239,12 @@ impl Refused<'_> {
         let found =
             matches!(error, ScanError::Format | ScanError::Restricted("a comment or a document type"));
         found && self.at.is_some() && self.strict.text_after == self.at
+    }
+
+    /// Whether quick-xml, too, will not have a namespace of XML's own under another prefix.
+    fn is_reserved(&self, error: ScanError) -> bool {
+        let refused = self.second.refused.as_deref().unwrap_or_default();
+        error == malformed("a namespace that may not be declared") && refused.contains("cannot be bound to")
     }
 
     /// Whether the oracles saw that the limit is passed.
