@@ -3,11 +3,13 @@
 /// Whether all of it is UTF-8 made of legal characters.
 pub fn is_legal_text(bytes: &[u8]) -> bool {
     // Without an early end, so that many bytes are looked at in one go.
-    let controls = bytes.iter().fold(false, |found, byte| found | (*byte < 0x20));
+    let (controls, all) =
+        bytes.iter().fold((false, 0), |(controls, all), byte| (controls | (*byte < 0x20), all | byte));
     let refused = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
-    !(controls && bytes.iter().any(refused))
-        && simdutf8::basic::from_utf8(bytes).is_ok()
-        && !has_noncharacters(bytes)
+    if controls && bytes.iter().any(refused) {
+        return false;
+    }
+    all.is_ascii() || (simdutf8::basic::from_utf8(bytes).is_ok() && !has_noncharacters(bytes))
 }
 
 /// U+FFFE and U+FFFF, the only legal code points in UTF-8 that XML refuses besides controls.

@@ -428,7 +428,7 @@ impl Progress {
         let declared_before = self.declared.len() as u32;
         if !self.tag.declarations.is_empty() {
             prolog::check_declarations(data, &self.tag.declarations)?;
-            self.declared.extend_from_slice(&self.tag.declarations);
+            self.declared.extend(self.tag.declarations.iter().copied());
             if self.declared.len() + outer.len() > limits.namespaces {
                 return Err(ScanError::Limit(LimitName::Namespaces));
             }
@@ -519,6 +519,7 @@ impl Progress {
 
 /// The namespace of a name; notes whether a prefix of the stream's start tag stands before it. An unprefixed attribute
 /// has none.
+#[inline(always)]
 fn resolve(
     data: &[u8],
     declared: &[Declaration],

@@ -30,6 +30,7 @@ pub fn text(data: &[u8], span: Span) -> &str {
 const SPACE: u8 = 1;
 const NAME: u8 = 2;
 const NAME_START: u8 = 4;
+const BEYOND_ASCII: u8 = 8;
 
 /// The classes of all bytes.
 static CLASSES: [u8; 256] = {
@@ -40,7 +41,7 @@ static CLASSES: [u8; 256] = {
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => NAME | NAME_START,
             b'0'..=b'9' | b'-' | b'.' => NAME,
             // Part of a character beyond ASCII, which is looked at more closely.
-            0x80.. => NAME | NAME_START,
+            0x80.. => NAME | NAME_START | BEYOND_ASCII,
             b' ' | b'\t' | b'\n' | b'\r' => SPACE,
             _ => 0,
         };
@@ -50,8 +51,13 @@ static CLASSES: [u8; 256] = {
 };
 
 #[inline]
-fn is(byte: u8, class: u8) -> bool {
-    CLASSES[usize::from(byte)] & class != 0
+fn class(byte: u8) -> u8 {
+    CLASSES[usize::from(byte)]
+}
+
+#[inline]
+fn is(byte: u8, classes: u8) -> bool {
+    class(byte) & classes != 0
 }
 
 /// White space (XML §2.3).
@@ -205,7 +211,11 @@ impl StartTag {
             if has_references {
                 return Err(malformed("a reference in a namespace"));
             }
-            if memchr::memchr3(b'\t', b'\n', b'\r', slice(data, value)).is_some() {
+            // Without an early end, so that many bytes are looked at in one go.
+            if slice(data, value)
+                .iter()
+                .fold(false, |found, byte| found | matches!(byte, b'\t' | b'\n' | b'\r'))
+            {
                 return Err(malformed("white space in a namespace"));
             }
             return self.declare(data, Declaration { prefix, uri: value }).map(|()| true);
@@ -219,6 +229,7 @@ impl StartTag {
         Ok(true)
     }
 
+    #[inline(always)]
     fn declare(&mut self, data: &[u8], declared: Declaration) -> Result<(), ScanError> {
         let own = slice(data, declared.prefix);
         if self.declarations.iter().any(|other| same(slice(data, other.prefix), own)) {
@@ -230,10 +241,11 @@ impl StartTag {
 }
 
 /// The prefix that an attribute of this name declares, if it declares one.
+#[inline(always)]
 fn declares(data: &[u8], name: Name) -> Option<Span> {
     match name.has_prefix() {
-        true => (slice(data, name.prefix()) == b"xmlns").then(|| name.local()),
-        false => (slice(data, name.whole()) == b"xmlns").then_some((name.to, name.to)),
+        true => same(slice(data, name.prefix()), b"xmlns").then(|| name.local()),
+        false => same(slice(data, name.whole()), b"xmlns").then_some((name.to, name.to)),
     }
 }
 
@@ -308,9 +320,16 @@ pub fn end(data: &[u8], span: Span) -> Result<Span, ScanError> {
 /// Reads a name (Namespaces in XML §4, QName); `None`: it may go on.
 #[inline(always)]
 fn name(data: &[u8], at: &mut usize) -> Result<Option<Name>, ScanError> {
-    let run = |from: usize| {
-        let length = data[from..].iter().position(|byte| !is(*byte, NAME));
-        length.map_or(data.len(), |length| from + length)
+    let mut classes = 0;
+    let mut run = |from: usize| {
+        for (to, byte) in data.iter().enumerate().skip(from) {
+            let class = class(*byte);
+            if class & NAME == 0 {
+                return to;
+            }
+            classes |= class;
+        }
+        data.len()
     };
     let from = *at;
     let mut local_from = from;
@@ -325,7 +344,7 @@ fn name(data: &[u8], at: &mut usize) -> Result<Option<Name>, ScanError> {
     *at = to;
     let name = Name { from: from as u32, local_from: local_from as u32, to: to as u32 };
     let begins = |span: Span| slice(data, span).first().is_some_and(|first| is(*first, NAME_START));
-    let is_name = match slice(data, name.whole()).is_ascii() {
+    let is_name = match classes & BEYOND_ASCII == 0 {
         true => begins(name.local()) && (!name.has_prefix() || begins(name.prefix())),
         false => {
             is_ncname(slice(data, name.local()))
