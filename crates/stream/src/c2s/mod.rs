@@ -357,7 +357,7 @@ impl C2s {
             Some(Reframe::Restart) => self.framing.restart(),
             // What follows in the clear could be somebody else's: CVE-2011-0411. COMPAT: go-xmpp of 2022 (Debian 12's
             // go-sendxmpp) ends <starttls/> with a newline, against RFC 6120 §5.3.3; white space can say nothing.
-            Some(Reframe::Secure) if self.framing.pending_bytes() > 0 || !is_white_space(behind) => {
+            Some(Reframe::Secure) if !is_white_space(self.framing.pending()) || !is_white_space(behind) => {
                 self.fail(StreamCondition::PolicyViolation.into());
             }
             Some(Reframe::Secure) => self.state = State::Securing(Securing::begin(&mut self.line)),

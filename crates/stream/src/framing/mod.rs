@@ -49,9 +49,9 @@ impl Framing {
     }
 
     /// Bytes taken off the input that belong to no frame yet.
-    pub fn pending_bytes(&self) -> usize {
+    pub fn pending(&self) -> &[u8] {
         match self {
-            Framing::Tcp(tcp) => tcp.pending_bytes(),
+            Framing::Tcp(tcp) => tcp.pending(),
         }
     }
 

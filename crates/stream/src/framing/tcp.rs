@@ -18,8 +18,8 @@ impl Tcp {
         Tcp { scanner: Scanner::new(limits) }
     }
 
-    pub fn pending_bytes(&self) -> usize {
-        self.scanner.pending_bytes()
+    pub fn pending(&self) -> &[u8] {
+        self.scanner.pending()
     }
 
     pub fn set_limits(&mut self, limits: Limits) {

@@ -127,8 +127,8 @@ impl Scanner {
     }
 
     /// Bytes that are kept because their element is not finished.
-    pub fn pending_bytes(&self) -> usize {
-        self.buffer.len() - self.given
+    pub fn pending(&self) -> &[u8] {
+        &self.buffer[self.given..]
     }
 
     /// The next item; takes from `input` what it has read. `None`: it has read all of it and needs more.

@@ -108,7 +108,7 @@ pub fn hear<'a>(pieces: impl Iterator<Item = &'a [u8]>, limits: Limits) -> Heard
                 }
             }
         }
-        let kept = scanner.pending_bytes();
+        let kept = scanner.pending().len();
         assert!(kept <= limits.stanza_bytes.max(HEADER_BYTES_MAX), "{kept} bytes of an unfinished element");
     }
     heard
