@@ -8,6 +8,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::program;
+
 /// Executions per target, where nothing else is said.
 const RUNS: u64 = 10_000_000;
 /// Bytes of one input.
@@ -82,24 +84,22 @@ fn set_up() -> Result<()> {
         status.is_ok_and(|status| status.success())
     };
     if !succeeds("cargo", &["+nightly", "--version"]) {
-        command(Command::new("rustup").args(["toolchain", "install", "nightly", "--profile", "minimal"]))?;
+        program::run(Command::new("rustup").args([
+            "toolchain",
+            "install",
+            "nightly",
+            "--profile",
+            "minimal",
+        ]))?;
     }
     if !succeeds("cargo", &["fuzz", "--version"]) {
-        command(Command::new("cargo").args(["+nightly", "install", "cargo-fuzz", "--locked"]))?;
+        program::run(Command::new("cargo").args(["+nightly", "install", "cargo-fuzz", "--locked"]))?;
     }
     Ok(())
 }
 
 fn cargo_fuzz(what: &str, more: &[&str]) -> Result<()> {
-    command(Command::new("cargo").args(["+nightly", "fuzz", what]).args(BUILD).args(more))
-}
-
-fn command(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("{command:?} could not be started"))?;
-    if !status.success() {
-        bail!("{command:?} ended with {status}");
-    }
-    Ok(())
+    program::run(Command::new("cargo").args(["+nightly", "fuzz", what]).args(BUILD).args(more))
 }
 
 /// Runs one target until it has done its executions or found something.

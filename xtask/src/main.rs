@@ -1,9 +1,10 @@
-//! Work on the tree itself: `cargo xtask tidy | test | fuzz | generate | new-xep`.
+//! Work on the tree itself: `cargo xtask tidy | test | fuzz | plant | generate | new-xep`.
 
 mod fuzz;
 mod generate;
 mod new_xep;
 mod plant;
+mod program;
 mod test;
 mod tidy;
 

@@ -7,6 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::program;
+
 /// Where the faults are: one patch each, which begins with what it does and who must notice.
 const FAULTS: &str = "crates/simulator/faults";
 /// The copy of the tree, and what is built of it.
@@ -73,9 +75,5 @@ fn plant(fault: &Path) -> Result<Option<String>> {
 }
 
 fn git(arguments: &[&str]) -> Result<()> {
-    let status = Command::new("git").args(arguments).status().context("git could not be started")?;
-    if !status.success() {
-        bail!("git {} ended with {status}", arguments.join(" "));
-    }
-    Ok(())
+    program::run(Command::new("git").args(arguments))
 }
