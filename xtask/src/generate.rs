@@ -20,8 +20,8 @@ pub enum Mode {
 pub fn run(mode: Mode) -> Result<()> {
     let files = [
         ("doap.xml", doap()),
-        ("docs/src/operate/extensions.md", table()),
-        ("docs/src/operate/settings.md", settings()),
+        ("docs/operate/extensions.md", table()),
+        ("docs/operate/settings.md", settings()),
     ];
     let mut stale = Vec::new();
     for (path, text) in &files {

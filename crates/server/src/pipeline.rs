@@ -152,7 +152,7 @@ fn iq_arriving(a: &mut Account, iq: Stanza, step: &mut Step<'_>) -> Result<(), S
         return Err(Condition::ServiceUnavailable.into());
     };
     // RFC 6121 §8.5.3.1: a request from one who may not know that this device is there does not reach it. People of the
-    // same domain are no strangers (docs/src/decisions/0008-neighbours-reach-devices.md).
+    // same domain are no strangers (docs/decisions/0008-neighbours-reach-devices.md).
     let known = iq.from.as_ref().is_some_and(|from| {
         let bare = from.bare();
         bare.domain() == a.jid.domain()

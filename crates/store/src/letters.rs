@@ -1,5 +1,5 @@
 //! Letters between entities that must not be lost: kept with what their sender has written, dropped with what their
-//! reader writes, so that a crash between the two loses neither (`docs/src/decisions/0006-registered-letters.md`).
+//! reader writes, so that a crash between the two loses neither (`docs/decisions/0006-registered-letters.md`).
 
 use xmpp::jid::BareJid;
 
