@@ -7,6 +7,8 @@ use anyhow::{Result, bail};
 use server::cards::CARDS;
 use step::Card;
 
+use crate::coverage;
+
 /// Whether files are written, or only compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -22,6 +24,7 @@ pub fn run(mode: Mode) -> Result<()> {
         ("doap.xml", doap()),
         ("docs/operate/extensions.md", table()),
         ("docs/operate/settings.md", settings()),
+        ("docs/build/coverage.md", coverage::page()?),
     ];
     let mut stale = Vec::new();
     for (path, text) in &files {

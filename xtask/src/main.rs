@@ -1,5 +1,6 @@
 //! Work on the tree itself: `cargo xtask tidy | test | fuzz | plant | generate | new-xep`.
 
+mod coverage;
 mod fuzz;
 mod generate;
 mod new_xep;

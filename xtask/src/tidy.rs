@@ -7,6 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::coverage;
+
 /// A file longer than this is asked for its reason.
 const LINES_MAX: usize = 700;
 /// A line longer than this does not fit beside another.
@@ -23,6 +25,7 @@ pub fn run() -> Result<()> {
     let mut wrong = Vec::new();
     layers(&mut wrong)?;
     features(&mut wrong)?;
+    coverage::check(&mut wrong)?;
     for file in rust_files()? {
         let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
         names(&file, &mut wrong);

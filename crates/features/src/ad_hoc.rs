@@ -250,7 +250,10 @@ fn form_type() -> Element {
 fn outcome(command: &Command, lines: &[(String, String)]) -> Option<Element> {
     let mut fields: Vec<(&str, Option<&str>, Vec<&str>)> = Vec::new();
     if let Some((var, label)) = command.outcome {
-        fields.push((var, Some(label), lines.iter().map(|(_, value)| value.as_str()).collect()));
+        // XEP-0133 §4.20: users are listed, each once, whatever devices of theirs the desk knows.
+        let mut values: Vec<&str> = lines.iter().filter_map(|(_, value)| value.split('/').next()).collect();
+        values.dedup();
+        fields.push((var, Some(label), values));
     } else {
         for (name, value) in lines {
             match fields.iter_mut().find(|(var, ..)| var == name) {

@@ -43,19 +43,21 @@ enum Question {
     Items(Option<String>),
 }
 
-/// Answers for an account, to the account itself or to one who may see its presence (XEP-0030 §8).
+/// Answers for an account, to the account itself or to one who may see its presence (XEP-0030 §8). `kind` is the type
+/// of its identity.
 ///
 /// # Errors
 /// `item-not-found` for any node; `bad-request` for what is not a question.
 pub fn answer_account(
     cards: &[Card],
     account: &BareJid,
+    kind: &str,
     sessions: &Sessions,
     iq: &Stanza,
 ) -> Result<Reply, Stop> {
     match question(iq)? {
         Question::Info(None) => {
-            let identity = identity("account", "registered", account.as_str());
+            let identity = identity("account", kind, account.as_str());
             let features = cards.iter().flat_map(|card| card.account);
             Ok(Reply::Result(info_query(None, identity, features)))
         }
@@ -288,7 +290,7 @@ mod tests {
     fn an_account_tells_friends_its_features_and_devices() {
         let alice = bare("alice@one.test");
         let devices = sessions(&["alice@one.test/phone"]);
-        let answer = |iq: &Stanza| answer_account(CARDS, &alice, &devices, iq);
+        let answer = |iq: &Stanza| answer_account(CARDS, &alice, "registered", &devices, iq);
         let info = query(answer(&ask(INFO, None)));
         assert_eq!(vars(&info), [INFO, ITEMS, "urn:mine"]);
         assert_eq!(info.child(INFO, "identity").and_then(|i| i.attr("type")), Some("registered"));

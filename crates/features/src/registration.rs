@@ -140,9 +140,11 @@ fn removed() -> StreamError {
 /// Answers those who have their account elsewhere: ours is not a service to register with.
 ///
 /// # Errors
-/// Always `service-unavailable`.
-pub fn answer_other() -> Result<Reply, Stop> {
-    Err(Condition::ServiceUnavailable.into())
+/// `registration-required` for the removal of what is not there (XEP-0077 §3.2); else `service-unavailable`.
+pub fn answer_other(iq: &Stanza) -> Result<Reply, Stop> {
+    let query = iq.element(NS, "query").filter(|_| iq.type_ == Type::Set);
+    let removal = query.is_some_and(|query| query.child(NS, "remove").is_some());
+    Err(if removal { Condition::RegistrationRequired } else { Condition::ServiceUnavailable }.into())
 }
 
 /// Reads what somebody wants who has not logged in (XEP-0077 §3.1).
@@ -256,7 +258,8 @@ mod tests {
         assert_eq!(wished("<username>bob</username><password>new</password>"), "not-allowed");
         let strange = "<username>alice</username><password>a\u{ad}b</password>";
         assert_eq!(wished(strange), "not-acceptable");
-        assert_eq!(shown(answer_other()), "service-unavailable");
+        assert_eq!(shown(answer_other(&iq(Type::Get, &query("")))), "service-unavailable");
+        assert_eq!(shown(answer_other(&set("<remove/>"))), "registration-required");
     }
 
     #[test]

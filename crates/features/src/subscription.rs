@@ -63,10 +63,11 @@ pub fn arriving(
     let Some(contact) = stanza.from.as_ref().map(Jid::bare) else {
         return Err(Stop::Drop("a subscription stanza from nobody"));
     };
-    let to_device = stanza.to.as_ref().is_some_and(|to| to.resource().is_some());
-    if to_device && stanza.type_ != Type::Subscribe {
-        // §8.5.3.2.2: only a request to a device is read as one to the account.
-        return Err(Stop::Drop("a subscription stanza to a device"));
+    let resource = stanza.to.as_ref().and_then(Jid::resource);
+    let nowhere = resource.is_some_and(|resource| sessions.by_resource(resource).is_none());
+    if nowhere && stanza.type_ != Type::Subscribe {
+        // §8.5.3.2.2: to a device that is not there, only a request is read as one to the account.
+        return Err(Stop::Drop("a subscription stanza to a device that is not there"));
     }
     stanza.from = Some(contact.clone().into());
     stanza.to = Some(account.clone().into());
@@ -144,4 +145,22 @@ fn say_unavailable(sessions: &Sessions, contact: &BareJid, step: &mut Step<'_>) 
 /// The features that a stream announces for rosters and subscriptions (RFC 6121 §2.6.1, §3.4).
 pub fn stream_features() -> [Element; 2] {
     [Element::new(ns::ROSTER_VER, "ver"), Element::new(ns::PRE_APPROVAL, "sub")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{bare, friends, jid, sessions, stepped};
+
+    /// RFC 6121 §8.5.3.1, §8.5.3.2.2: what another server sends to a device counts if the device is there.
+    #[test]
+    fn a_refusal_sent_to_a_device_counts_if_the_device_is_there() {
+        let (alice, bob) = (bare("alice@one.test"), bare("bob@two.test"));
+        for (device, counts) in [("alice@one.test/phone", true), ("alice@one.test/nowhere", false)] {
+            let (mut roster, sessions) = (friends(&["bob@two.test"]), sessions(&["alice@one.test/phone"]));
+            let refusal = Stanza::presence(Type::Unsubscribed).with_from(bob.clone()).with_to(jid(device));
+            let (outcome, _) = stepped(|step| arriving(&mut roster, &sessions, &alice, refusal, step));
+            assert_eq!((outcome.is_ok(), roster.i_see(&bob)), (counts, !counts), "{device}");
+        }
+    }
 }

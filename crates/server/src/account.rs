@@ -84,6 +84,9 @@ impl Account {
             Letter::EndSessions(resource, asker) => self.end_sessions(resource, asker, step, told),
         }
         let over = self.anonymous && self.sessions.is_empty();
+        if over && !self.removed {
+            moments::visit_over(self, step);
+        }
         (self.removed || over).then(|| self.without_account())
     }
 
@@ -93,8 +96,13 @@ impl Account {
         Nobody { jid: self.jid.clone(), domain: self.domain.clone(), doors }
     }
 
+    /// What the account is, for service discovery (XEP-0175 §5).
+    pub fn kind(&self) -> &'static str {
+        if self.anonymous { "anonymous" } else { "registered" }
+    }
+
     /// Binds a resource (RFC 6120 §7). A resource that is taken goes to the newcomer, and the older session is closed
-    /// with `conflict` (§7.7.2.2, the recommended way): a phone that has lost its connection gets back in.
+    /// with `conflict` (§7.7.2.2, behaviour 3): a phone that has lost its connection gets back in.
     pub fn bind(&mut self, door: Arc<Door>, resource: Option<String>, step: &mut Step<'_>) {
         let id = door.id;
         self.doors.insert(id, door);

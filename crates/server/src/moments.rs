@@ -71,6 +71,11 @@ pub fn account_removed(a: &mut Account, step: &mut Step<'_>) {
     say_goodbye(a, step);
 }
 
+/// The last session of an anonymous visitor has gone, and what ties it made go with it (XEP-0175 §3).
+pub fn visit_over(a: &Account, step: &mut Step<'_>) {
+    subscription::end_all(&a.roster, &a.jid, step);
+}
+
 /// Contacts hear that the account's sessions have gone and that its subscriptions have ended (XEP-0077 §3.2). Its own
 /// sessions have been closed before.
 fn say_goodbye(a: &mut Account, step: &mut Step<'_>) {

@@ -50,9 +50,10 @@ impl Nobody {
                 account.bind(door, resource, step);
                 return Some(account);
             }
-            // The account was removed between login and bind; if the connection has gone too, nobody minds.
+            // The account was removed between login and bind (RFC 6120 §7.6.2.2); if the connection has gone too,
+            // nobody minds.
             Letter::Bind { door, .. } => {
-                let refused = Outgoing::BindRefused(StanzaError::new(Condition::NotAuthorized));
+                let refused = Outgoing::BindRefused(StanzaError::new(Condition::NotAllowed));
                 door.put(store::Lsn::default(), step.wall, None, refused);
             }
             Letter::Registered(key, stanza) => {

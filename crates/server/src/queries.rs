@@ -49,7 +49,7 @@ pub fn own_account(
         ns::BLOCKING => {
             blocking::answer_own(&mut a.blocklist, &mut a.sessions, &a.roster, &a.jid, session, iq, step)
         }
-        ns::DISCO_INFO | ns::DISCO_ITEMS => disco::answer_account(CARDS, &a.jid, &a.sessions, iq),
+        ns::DISCO_INFO | ns::DISCO_ITEMS => disco::answer_account(CARDS, &a.jid, a.kind(), &a.sessions, iq),
         ns::VCARD => vcard::answer_own(&a.jid, iq, step),
         ns::PRIVATE => private::answer_own(&a.jid, iq, step),
         ns::REGISTER => match registration::wish(&a.jid, iq)? {
@@ -86,7 +86,9 @@ pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Resul
         asker == a.jid || a.roster.sees_me(&asker)
     });
     let reply = match (namespace, knows_us) {
-        (ns::DISCO_INFO | ns::DISCO_ITEMS, true) => disco::answer_account(CARDS, &a.jid, &a.sessions, iq),
+        (ns::DISCO_INFO | ns::DISCO_ITEMS, true) => {
+            disco::answer_account(CARDS, &a.jid, a.kind(), &a.sessions, iq)
+        }
         (ns::DISCO_INFO | ns::DISCO_ITEMS, false) => disco::answer_stranger(iq),
         (ns::ROSTER, _) => roster::answer_other(),
         (ns::VCARD, _) => vcard::answer_other(&a.jid, iq, step),
@@ -150,7 +152,7 @@ pub fn host(host: &mut Host, iq: &Stanza, step: &mut Step<'_>) -> Result<(), Sto
         ns::VERSION => version::answer(iq),
         ns::TIME => time::answer(iq, step.wall),
         ns::LAST => last_activity::answer_host(iq, step.now.saturating_duration_since(host.started)),
-        ns::REGISTER => registration::answer_other(),
+        ns::REGISTER => registration::answer_other(iq),
         _ => Err(Condition::ServiceUnavailable.into()),
     }?;
     if let Some(answer) = reply.stanza(iq) {

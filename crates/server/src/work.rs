@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use step::{Act, Return, Returned, Step};
-use store::{Fate, Lsn};
+use store::{Fate, Lsn, Write};
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
@@ -222,7 +222,8 @@ impl Node {
         }
         let mut left = step.finish();
         if !(was_kept && entity.is_kept()) {
-            left.writes.clear();
+            // Of an anonymous visitor nothing stays but its letters, until the others have read them.
+            left.writes.retain(|write| matches!(write, Write::LetterKeep(_) | Write::LetterDrop { .. }));
         }
         let Ok(lsn) = self.commits.log().append(rests_on, left.writes) else {
             if let Some(ticket) = &ticket {

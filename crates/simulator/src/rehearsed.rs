@@ -7,7 +7,8 @@ use stream::{ClientCertificate, TlsFacts, TransportFacts};
 use xmpp::jid::BareJid;
 
 use crate::clockwork::Clockwork;
-use crate::conversation::{Binding, Door, Received, Refused, Scene, Setting, Stage, Wire, settings};
+use crate::conversation::{Binding, Door, Fortune, Received, Refused, Scene, Setting, Stage, Wire, settings};
+use crate::disk::Mood;
 use crate::house::House;
 use crate::link::{Carried, Link, Way, Weather};
 
@@ -144,6 +145,17 @@ impl Stage for Rehearsed {
     fn pass(&mut self, time: Duration) -> Result<(), String> {
         let (clockwork, _) = self.house()?;
         clockwork.run_for(time);
+        Ok(())
+    }
+
+    fn befall(&mut self, fortune: Fortune) -> Result<(), String> {
+        let (_, house) = self.house()?;
+        match fortune {
+            Fortune::Full => house.set_mood(Mood { fails_once_in: 1, ..Mood::GOOD }),
+            Fortune::Room => house.set_mood(Mood::GOOD),
+            Fortune::Away => house.fail_reads(true),
+            Fortune::Back => house.fail_reads(false),
+        }
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! Every input that was ever of interest, checked again: what the fuzzer found stays found, without a fuzzer.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::panic;

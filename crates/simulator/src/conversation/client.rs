@@ -1,7 +1,7 @@
 //! One connection of a conversation: what has come on it, and how it gets in.
 
 use super::reader::{CLIENT, Inbox, Item, Node, escape};
-use super::sasl::Exchange;
+use super::sasl::{Exchange, Offer};
 use super::script::{Attempt, Overlooked};
 use super::stage::{Binding, Door, Received, Stage, Wire};
 use base64::Engine;
@@ -25,6 +25,8 @@ pub struct Client {
     pub unread: VecDeque<Item>,
     /// What is passed over.
     pub overlooked: Vec<Overlooked>,
+    /// The names of mechanisms and bindings that the last features told.
+    pub offer: Offer,
     inbox: Inbox,
 }
 
@@ -53,6 +55,7 @@ impl Client {
             closed: false,
             unread: VecDeque::new(),
             overlooked: Vec::new(),
+            offer: Offer::default(),
             inbox: Inbox::default(),
         };
         if door == Door::Tls {
@@ -94,6 +97,11 @@ impl Client {
                     continue;
                 }
                 self.closed |= item == Item::Close;
+                if let Item::Element(node) = &item
+                    && node.name == "features"
+                {
+                    self.offer = Offer::of(node);
+                }
                 return Ok(Next::Item(item));
             }
             match stage.receive(self.wire) {
@@ -198,7 +206,9 @@ impl Client {
         }
         let mut answer = self.element(stage)?;
         if answer.ns == SASL && answer.name == "challenge" {
-            let response = exchange.answer(&decoded(&answer)?)?;
+            let challenge = decoded(&answer)?;
+            self.offer.check(&challenge, attempt)?;
+            let response = exchange.answer(&challenge)?;
             let response = format!("<response xmlns='{SASL}'>{}</response>", STANDARD.encode(response));
             self.say(stage, response.as_bytes());
             answer = self.element(stage)?;

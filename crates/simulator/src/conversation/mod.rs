@@ -15,4 +15,4 @@ mod words;
 pub use player::{Failure, Outcome, compare, play};
 pub use sasl::sha256;
 pub use script::Script;
-pub use stage::{Binding, Door, Received, Refused, Scene, Setting, Stage, Wire};
+pub use stage::{Binding, Door, Fortune, Received, Refused, Scene, Setting, Stage, Wire};

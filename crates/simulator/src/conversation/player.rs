@@ -154,6 +154,7 @@ impl<'a> Player<'a> {
                 self.stage.restart()
             }
             Act::Pass(time) => self.stage.pass(*time),
+            Act::Befall(fortune) => self.stage.befall(*fortune),
         }
     }
 

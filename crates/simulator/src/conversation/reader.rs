@@ -180,9 +180,13 @@ impl Inbox {
             Err(error) => return Err(format!("not UTF-8: {error}")),
         };
         let mut reader = Reader::new(text, self.scope.clone().unwrap_or_default());
+        // A declaration begins a new stream, whoever asked for one.
         let read = match &self.scope {
-            None => reader.header(),
-            Some(_) => reader.item(),
+            Some(_) if !text.trim_start().starts_with("<?xml") => reader.item(),
+            _ => {
+                reader.scope = Scope::default();
+                reader.header()
+            }
         };
         match read {
             Ok(item) => {

@@ -1,5 +1,6 @@
 //! The client's side of SASL, able to do it wrong on purpose (RFC 6120 §6, RFC 5802, RFC 7677).
 
+use super::reader::Node;
 use super::script::{Attempt, Twist};
 use super::stage::Binding;
 use aws_lc_rs::{digest, hmac, pbkdf2};
@@ -134,6 +135,49 @@ impl Exchange {
             Ok(())
         } else {
             Err(format!("the server's signature is wrong: '{success}' instead of '{expected}'"))
+        }
+    }
+}
+
+/// What a server's features told of ways to log in.
+#[derive(Debug, Clone, Default)]
+pub struct Offer {
+    mechanisms: Vec<String>,
+    bindings: Vec<String>,
+}
+
+impl Offer {
+    /// Reads it from `<stream:features/>`.
+    pub fn of(features: &Node) -> Self {
+        let below = |name| features.child(name).into_iter().flat_map(Node::children);
+        let kind = |node: &Node| node.attribute("type").unwrap_or_default().to_owned();
+        Offer {
+            mechanisms: below("mechanisms").map(Node::text).collect(),
+            bindings: below("sasl-channel-binding").map(kind).collect(),
+        }
+    }
+
+    /// Holds the hash in SCRAM's challenge, if there is one or the attempt wants one, against what was told
+    /// (XEP-0474 §6.1, §6.2).
+    ///
+    /// # Errors
+    /// Something was changed on its way.
+    pub fn check(&self, challenge: &str, attempt: &Attempt) -> Result<(), String> {
+        let (mut mechanisms, mut bindings) = (self.mechanisms.clone(), self.bindings.clone());
+        mechanisms.sort_unstable();
+        bindings.sort_unstable();
+        let mut text = mechanisms.join("\u{1e}");
+        if !bindings.is_empty() {
+            text = format!("{text}\u{1f}{}", bindings.join("\u{1e}"));
+        }
+        let (_, _, hash) = algorithms(&attempt.mechanism);
+        let expected = STANDARD.encode(digest::digest(hash, text.as_bytes()));
+        match challenge.split(',').find_map(|part| part.strip_prefix("h=")) {
+            None if attempt.checks_offer => Err(format!("no h= in {challenge}")),
+            Some(told) if told != expected => {
+                Err(format!("the challenge says that other ways to log in were offered: {challenge}"))
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The text of a conversation, read: who takes part, how the server must be, and what is said in which order.
 
 use super::reader::{self, Node, Trouble};
-use super::stage::Setting;
+use super::stage::{Fortune, Setting};
 use super::template;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -91,6 +91,8 @@ pub enum Act {
     Restart,
     /// `time passes 30 s`
     Pass(Duration),
+    /// `disk fills up`, `disk has room`, `store goes away`, `store comes back`
+    Befall(Fortune),
 }
 
 /// How far a raw connection is taken before the script has it.
@@ -136,6 +138,8 @@ pub struct Attempt {
     pub binding: Option<String>,
     /// What is wrong with it.
     pub twist: Option<Twist>,
+    /// `checking what was offered`: the challenge must hold its hash (XEP-0474).
+    pub checks_offer: bool,
     /// Whether it stops after its first message.
     pub only_first: bool,
 }
@@ -215,8 +219,13 @@ impl Script {
         if let Some(time) = text.strip_prefix("time passes ") {
             return Ok(Act::Pass(duration(time)?));
         }
-        if text == "server restarts" {
-            return Ok(Act::Restart);
+        match text {
+            "server restarts" => return Ok(Act::Restart),
+            "disk fills up" => return Ok(Act::Befall(Fortune::Full)),
+            "disk has room" => return Ok(Act::Befall(Fortune::Room)),
+            "store goes away" => return Ok(Act::Befall(Fortune::Away)),
+            "store comes back" => return Ok(Act::Befall(Fortune::Back)),
+            _ => {}
         }
         let (who, rest) = text.split_once(char::is_whitespace).ok_or("this is no statement")?;
         let (verb, object) = rest.trim_start().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
@@ -296,6 +305,9 @@ fn setting_of(text: &str) -> Result<Setting, String> {
         ["anonymous"] => Setting::Anonymous,
         ["plaintext", "allowed"] => Setting::PlaintextAllowed,
         ["client", "certificates"] => Setting::ClientCertificates,
+        ["mechanisms", names @ ..] => {
+            Setting::Mechanisms(names.iter().map(|name| (*name).to_owned()).collect())
+        }
         ["admin", jid] => Setting::Admin((*jid).to_owned()),
         ["contact", kind, address] => Setting::Contact((*kind).to_owned(), (*address).to_owned()),
         ["limit", name, value] => {
@@ -358,6 +370,9 @@ fn attempt(text: &str, only_first: bool) -> Result<Attempt, String> {
         if let Some((words, twist)) = twist.into_iter().find(|(words, _)| rest.starts_with(words)) {
             attempt.twist = Some(twist);
             rest = &rest[words.len()..];
+        } else if let Some(after) = rest.strip_prefix("checking what was offered") {
+            attempt.checks_offer = true;
+            rest = after;
         } else if let Some(after) = rest.strip_prefix("with password '") {
             let (password, after) = after.split_once('\'').ok_or("the password does not end")?;
             attempt.password = Some(password.to_owned());

@@ -8,11 +8,12 @@ use super::stage::Setting;
 /// matter.
 pub fn lines(settings: &[Setting]) -> String {
     let has = |setting: &Setting| settings.contains(setting);
-    let (mut admins, mut contacts) = (Vec::new(), String::new());
+    let (mut admins, mut contacts, mut mechanisms) = (Vec::new(), String::new(), String::new());
     // Many connections come from one address in a conversation, and quickly.
     let mut limits = "limits.connections_per_second = 0\n".to_owned();
     for setting in settings {
         match setting {
+            Setting::Mechanisms(names) => mechanisms = format!("sasl.mechanisms = {names:?}\n"),
             Setting::Admin(jid) => admins.push(format!("\"{jid}\"")),
             Setting::Limit(name, value) => drop(writeln!(limits, "limits.{name} = {value}")),
             Setting::Contact(kind, address) => drop(writeln!(contacts, "contact.{kind} = [\"{address}\"]")),
@@ -21,7 +22,7 @@ pub fn lines(settings: &[Setting]) -> String {
     }
     format!(
         "domains = [\"one.test\", \"two.test\"]\nsasl.iterations = 4096\nsasl.anonymous = {}\n\
-         registration.open = {}\ntls.required = {}\nadmin.accounts = [{}]\n{contacts}{limits}",
+         registration.open = {}\ntls.required = {}\nadmin.accounts = [{}]\n{contacts}{mechanisms}{limits}",
         has(&Setting::Anonymous),
         has(&Setting::RegistrationOpen),
         !has(&Setting::PlaintextAllowed),

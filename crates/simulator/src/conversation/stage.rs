@@ -44,6 +44,8 @@ pub enum Setting {
     Anonymous,
     /// `with plaintext allowed`: TLS is offered and not required.
     PlaintextAllowed,
+    /// `with mechanisms SCRAM-SHA-512 PLAIN`: only these are offered.
+    Mechanisms(Vec<String>),
     /// `with client certificates`: those of the stage's authority are trusted.
     ClientCertificates,
     /// `with admin alice@one.test`.
@@ -52,6 +54,19 @@ pub enum Setting {
     Limit(String, u64),
     /// `with contact KIND ADDRESS`: an address for XEP-0157, such as `abuse mailto:abuse@one.test`.
     Contact(String, String),
+}
+
+/// What happens to the server's store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fortune {
+    /// `disk fills up`: nothing more can be written.
+    Full,
+    /// `disk has room`: it can again.
+    Room,
+    /// `store goes away`: nothing can be read.
+    Away,
+    /// `store comes back`: it can again.
+    Back,
 }
 
 /// What must be there before the first line is played. The domains are always `one.test` and `two.test`.
@@ -115,4 +130,12 @@ pub trait Stage {
     /// # Errors
     /// When the stage has no power over time.
     fn pass(&mut self, time: Duration) -> Result<(), String>;
+
+    /// Lets this happen to the store.
+    ///
+    /// # Errors
+    /// When the stage has no power over it.
+    fn befall(&mut self, fortune: Fortune) -> Result<(), String> {
+        Err(format!("{fortune:?} happens in the simulator only; mark the conversation '# only: simulator'"))
+    }
 }

@@ -71,7 +71,7 @@ impl Authenticating {
 
     pub fn element(mut self: Box<Self>, top: &Top<'_>, line: &mut Line) -> Result<State, StreamError> {
         let outcome = match (top.ns(), top.name()) {
-            (names::TLS, "starttls") => return self.start_tls(line),
+            (names::TLS, "starttls") => return self.start_tls(&top.element(), line),
             (names::SASL, "auth") => {
                 // RFC 6120 §6.4.2: a new <auth/> discards the exchange that was running.
                 self.exchange = Exchange::Idle;
@@ -140,12 +140,11 @@ impl Authenticating {
         }
     }
 
-    fn start_tls(mut self: Box<Self>, line: &mut Line) -> Result<State, StreamError> {
-        if !line.starttls {
-            // RFC 6120 §5.4.2.2
-            line.write_element(&Element::new(names::TLS, "failure"));
-            line.write_close();
-            return Err(StreamCondition::PolicyViolation.into());
+    fn start_tls(mut self: Box<Self>, command: &Element, line: &mut Line) -> Result<State, StreamError> {
+        // RFC 6120 §5.4.2.2: not offered, or malformed. The schema (§A.3) lets the command be <required/>.
+        let only_required = command.children().all(|child| child.is(names::TLS, "required"));
+        if !line.starttls || !only_required || !command.text().trim().is_empty() {
+            return Err(line.refuse_tls());
         }
         self.exchange = Exchange::Idle;
         line.reframe = Some(Reframe::Secure);

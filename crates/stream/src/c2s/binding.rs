@@ -99,7 +99,12 @@ fn wished_resource(request: &Stanza, identity: &Identity) -> Result<Option<Strin
     let Some(resource) = bind.as_ref().and_then(|bind| bind.child(names::BIND, "resource")) else {
         return Ok(None);
     };
-    match identity.account().with_resource(&resource.text()) {
+    let resource = resource.text();
+    if resource.is_empty() {
+        // RFC 6120 §7.7.2.1: one that cannot be is better made into one that can.
+        return Ok(None);
+    }
+    match identity.account().with_resource(&resource) {
         Ok(full) => Ok(Some(full.resource().to_owned())),
         Err(_) => Err(StanzaError::new(Condition::BadRequest)),
     }

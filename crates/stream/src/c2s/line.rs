@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use xmpp::error::StreamError;
-use xmpp::jid::BareJid;
+use xmpp::error::{StreamCondition, StreamError};
+use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::Stanza;
 use xmpp::xml::Element;
 use xmpp::xml::Top;
@@ -51,8 +51,12 @@ pub(super) struct Line {
     /// The stream's default language, for stanzas that name none.
     pub lang: Option<String>,
     pub identity: Option<Identity>,
+    /// The version that our header names, if any (RFC 6120 §4.7.5).
+    pub version: Option<String>,
     /// When the current stage of the login must be over.
     pub deadline: Instant,
+    /// From whom the present header says that it comes; ours goes there (RFC 6120 §4.7.2).
+    addressed: Option<BareJid>,
     header_sent: bool,
     /// Our half of the stream is closed: nothing more is written.
     closed: bool,
@@ -85,7 +89,9 @@ impl Line {
             claimed: None,
             lang: None,
             identity: None,
+            version: Some("1.0".to_owned()),
             deadline: now + stage,
+            addressed: None,
             header_sent: false,
             closed: false,
         }
@@ -145,6 +151,11 @@ impl Line {
         self.dialect.write_stanza(stanza, &mut self.out);
     }
 
+    /// The client's header says that it comes from here, whether we believe it or not.
+    pub fn address(&mut self, from: Option<&str>) {
+        self.addressed = from.and_then(|from| Jid::new(from).ok()).map(|from| from.bare());
+    }
+
     /// Answers the client's header, once per stream.
     pub fn write_open(&mut self) {
         if self.header_sent || self.closed {
@@ -155,8 +166,9 @@ impl Line {
         let own = self.host.as_ref().or(self.settings.domains.first());
         let header = Header {
             from: own.map(String::as_str),
-            to: self.claimed.as_ref().map(|jid| jid.as_str()),
+            to: self.addressed.as_ref().map(|jid| jid.as_str()),
             id: Some(&id),
+            version: self.version.as_deref(),
             lang: Some("en"),
         };
         self.dialect.write_open(&header, &mut self.out);
@@ -178,6 +190,13 @@ impl Line {
         self.closed = true;
     }
 
+    /// STARTTLS is not possible here, or was not rightly asked for: the stream ends with it (RFC 6120 §5.4.2.2).
+    pub fn refuse_tls(&mut self) -> StreamError {
+        self.write_element(&Element::new(names::TLS, "failure"));
+        self.write_close();
+        StreamCondition::PolicyViolation.into()
+    }
+
     pub fn write_features(&mut self, features: impl IntoIterator<Item = Element>) {
         self.write_element(&Element::new(names::STREAM, "features").with_children(features));
     }
@@ -195,6 +214,11 @@ impl Line {
 
 pub(super) fn is_stream_error(top: &Top<'_>) -> bool {
     top.name() == "error" && top.ns() == names::STREAM
+}
+
+/// Whether the element asks for TLS.
+pub(super) fn is_starttls(top: &Top<'_>) -> bool {
+    top.name() == "starttls" && top.ns() == names::TLS
 }
 
 /// Whether the element is a stanza, whatever its content.

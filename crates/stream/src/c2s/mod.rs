@@ -334,6 +334,8 @@ impl C2s {
                 }
                 Ok(None) => break,
                 Err(error) => {
+                    // RFC 6120 §4.7.2: a header that is refused is answered like any other.
+                    self.line.address(self.framing.said_from());
                     self.fail(error.condition().into());
                     break;
                 }
@@ -427,6 +429,7 @@ impl State {
     fn element(self, top: &Top<'_>, line: &mut Line) -> Result<State, StreamError> {
         match self {
             State::Authenticating(authenticating) => authenticating.element(top, line),
+            State::Binding(_) | State::Bound(_) if line::is_starttls(top) => Err(line.refuse_tls()),
             State::Binding(binding) => binding.element(top, line),
             State::Bound(bound) => bound.element(top, line).map(State::Bound),
             State::Closing(closing) => closing.element(top, line).map(State::Closing),

@@ -19,7 +19,10 @@ pub(super) struct Opening;
 impl Opening {
     pub fn open(self, header: &StreamHeader, line: &mut Line) -> Result<State, StreamError> {
         line.lang = header.lang.clone();
-        if header.content_ns != names::CLIENT {
+        line.address(header.from.as_deref());
+        line.version = answered(header.version.as_deref());
+        // RFC 6120 §4.8.2: the content's namespace, or none of its own: then each element says which it is of.
+        if !matches!(header.content_ns.as_str(), names::CLIENT | names::STREAM | "") {
             return Err(StreamCondition::InvalidNamespace.into());
         }
         pin_host(header, line)?;
@@ -78,11 +81,22 @@ fn pin_sender(header: &StreamHeader, line: &mut Line) -> Result<(), StreamError>
 }
 
 fn is_version_1(version: Option<&str>) -> bool {
-    let Some((major, minor)) = version.and_then(|version| version.split_once('.')) else {
-        return false;
-    };
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    digits(major) && digits(minor) && major.trim_start_matches('0') == "1"
+    version.and_then(numbers).is_some_and(|(major, _)| major == 1)
+}
+
+/// The version that our header names: the lower of the client's and ours; none if the client names none
+/// (RFC 6120 §4.7.5, rules 2 and 4).
+fn answered(version: Option<&str>) -> Option<String> {
+    let ours = (1, 0);
+    let (major, minor) = numbers(version?).unwrap_or(ours).min(ours);
+    Some(format!("{major}.{minor}"))
+}
+
+/// Both numbers of a version; zeros in front do not count (RFC 6120 §4.7.5).
+fn numbers(version: &str) -> Option<(u64, u64)> {
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    let (major, minor) = version.split_once('.')?;
+    Some((digits(major)?, digits(minor)?))
 }
 
 fn login_features(line: &Line) -> Vec<Element> {
@@ -128,5 +142,13 @@ mod tests {
             assert!(!is_version_1(Some(version)), "{version}");
         }
         assert!(!is_version_1(None));
+    }
+
+    #[test]
+    fn the_lower_version_is_answered() {
+        for (said, ours) in [("1.0", "1.0"), ("1.10", "1.0"), ("2.0", "1.0"), ("00.9", "0.9"), ("x", "1.0")] {
+            assert_eq!(answered(Some(said)).as_deref(), Some(ours), "{said}");
+        }
+        assert_eq!(answered(None), None);
     }
 }

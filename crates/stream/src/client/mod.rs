@@ -296,6 +296,7 @@ impl Client {
     fn open(&mut self) {
         let header = Header {
             to: Some(&self.settings.domain),
+            version: Some("1.0"),
             lang: self.settings.lang.as_deref(),
             ..Header::default()
         };

@@ -25,6 +25,7 @@ pub(crate) struct Header<'a> {
     pub from: Option<&'a str>,
     pub to: Option<&'a str>,
     pub id: Option<&'a str>,
+    pub version: Option<&'a str>,
     pub lang: Option<&'a str>,
 }
 
@@ -45,6 +46,13 @@ impl Framing {
     pub fn next<'a>(&'a mut self, input: &mut &'a [u8]) -> Result<Option<Frame<'a>>, ScanError> {
         match self {
             Framing::Tcp(tcp) => tcp.next(input),
+        }
+    }
+
+    /// From whom the last opening says that it comes, even if it was refused.
+    pub fn said_from(&self) -> Option<&str> {
+        match self {
+            Framing::Tcp(tcp) => tcp.said_from(),
         }
     }
 

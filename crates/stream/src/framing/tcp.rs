@@ -18,6 +18,10 @@ impl Tcp {
         Tcp { scanner: Scanner::new(limits) }
     }
 
+    pub fn said_from(&self) -> Option<&str> {
+        self.scanner.said_from()
+    }
+
     pub fn pending(&self) -> &[u8] {
         self.scanner.pending()
     }
@@ -45,7 +49,7 @@ pub fn write_open(header: &Header<'_>, out: &mut Vec<u8>) {
         ("from", header.from),
         ("to", header.to),
         ("id", header.id),
-        ("version", Some("1.0")),
+        ("version", header.version),
         ("xml:lang", header.lang),
         ("xmlns", Some(names::CLIENT)),
         ("xmlns:stream", Some(names::STREAM)),
@@ -109,7 +113,7 @@ mod tests {
     #[test]
     fn reads_what_it_writes() {
         let mut tcp = Tcp::new(limits::before());
-        let header = Header { from: Some("a'&<b"), to: None, id: Some("1"), lang: Some("en") };
+        let header = Header { from: Some("a'&<b"), id: Some("1"), version: Some("1.0"), ..Header::default() };
         let mut out = Vec::new();
         write_open(&header, &mut out);
         write_element(

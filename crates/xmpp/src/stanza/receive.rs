@@ -43,7 +43,9 @@ impl Malformed {
             return None;
         }
         let mut reply = Stanza::empty(self.kind, Type::Error);
-        reply.id.clone_from(&self.id);
+        // RFC 6120 §8.3.1 rule 3: the error of an iq has an id, an empty one if the iq had none.
+        let empty = (self.kind == Kind::Iq).then(|| Arc::from(""));
+        reply.id = self.id.clone().or(empty);
         reply.from = self.to.as_deref().and_then(|to| Jid::new(to).ok());
         Some(reply.with_child(&error.to_element()))
     }

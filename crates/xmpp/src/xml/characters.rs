@@ -1,15 +1,20 @@
 //! Which characters XML allows, and where (XML §2.2, §2.3).
 
-/// Whether all of it is UTF-8 made of legal characters.
-pub fn is_legal_text(bytes: &[u8]) -> bool {
+use super::ScanError;
+
+/// Checks that all of it is UTF-8 (RFC 6120 §4.9.3.22) made of legal characters (§4.9.3.13).
+pub fn check_text(bytes: &[u8]) -> Result<(), ScanError> {
     // Without an early end, so that many bytes are looked at in one go.
     let (controls, all) =
         bytes.iter().fold((false, 0), |(controls, all), byte| (controls | (*byte < 0x20), all | byte));
-    let refused = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
-    if controls && bytes.iter().any(refused) {
-        return false;
+    if !all.is_ascii() {
+        simdutf8::basic::from_utf8(bytes).map_err(|_| ScanError::Encoding)?;
     }
-    all.is_ascii() || (simdutf8::basic::from_utf8(bytes).is_ok() && !has_noncharacters(bytes))
+    let refused = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
+    if controls && bytes.iter().any(refused) || !all.is_ascii() && has_noncharacters(bytes) {
+        return Err(ScanError::NotWellFormed("an illegal character"));
+    }
+    Ok(())
 }
 
 /// U+FFFE and U+FFFF, the only legal code points in UTF-8 that XML refuses besides controls.

@@ -86,7 +86,7 @@ pub enum ScanError {
     NotWellFormed(&'static str),
     /// A comment, processing instruction, document type or entity (RFC 6120 §11.1).
     Restricted(&'static str),
-    /// An encoding other than UTF-8 (RFC 6120 §11.6).
+    /// An encoding other than UTF-8, or bytes that break its rules (RFC 6120 §4.9.3.22, §11.6).
     Encoding,
     /// The stream's or the content's namespace is not what it must be (RFC 6120 §4.9.3.10).
     Namespace,

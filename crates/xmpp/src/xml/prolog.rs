@@ -1,6 +1,6 @@
 //! How a stream begins and ends: the XML declaration, the stream's start tag, its end tag (RFC 6120 §4.7).
 
-use super::characters::is_legal_text;
+use super::characters::check_text;
 use super::tag::{self, Declaration, Name, StartTag, is_space, slice};
 use super::top::Space;
 use super::{LimitName, Limits, ScanError, read};
@@ -26,18 +26,20 @@ pub struct StreamHeader {
 /// Bytes of the XML declaration and the stream's start tag together; also of the stream's end tag.
 const HEADER_BYTES_MAX: usize = 8 * 1024;
 
-/// Default namespace and prefixes of a stream, and the name of its start tag as it was written.
+/// A stream's start tag: its default namespace and prefixes, its name as it was written, from whom it comes.
 #[derive(Debug, Default)]
 pub(super) struct Outer {
     /// Prefix (empty for the default namespace) and namespace.
     pub(super) declared: Vec<(String, String)>,
     name: String,
+    /// Known even if the tag is refused.
+    pub(super) from: Option<String>,
 }
 
 impl Outer {
     /// What is around one element that stands where `default` is the default namespace.
     pub(super) fn default_ns(default: &str) -> Self {
-        Outer { declared: vec![(String::new(), default.to_owned())], name: String::new() }
+        Outer { declared: vec![(String::new(), default.to_owned())], ..Outer::default() }
     }
 }
 
@@ -82,15 +84,13 @@ pub(super) fn opening(
             [] | [b'<'] => return Ok(None),
             [b'<', b'!' | b'?', ..] => return Err(ScanError::Restricted("markup before the stream")),
             [b'<', ..] => {}
-            // UTF-16 with or without a mark, or a UTF-8 mark (RFC 6120 §11.6).
+            // UTF-16 with or without a mark (RFC 6120 §11.6). A mark of UTF-8 is text like any other.
             [0xFE | 0xFF | 0x00, ..] => return Err(ScanError::Encoding),
             _ => return Err(ScanError::NotWellFormed("text before the stream")),
         }
         let Some(end) = tag::find_end(data, at + 1, &mut None, &mut 0) else { return Ok(None) };
         let tag = tag::start(data, (at as u32, end as u32 + 1), limits)?;
-        if !is_legal_text(&data[..=end]) {
-            return Err(ScanError::NotWellFormed("an illegal character"));
-        }
+        check_text(&data[..=end])?;
         let header = header(data, &tag, outer)?;
         Ok(Some((header, end + 1)))
     })
@@ -147,6 +147,10 @@ fn header(data: &[u8], tag: &StartTag, outer: &mut Outer) -> Result<StreamHeader
     if tag.is_empty {
         return Err(ScanError::NotWellFormed("an empty stream"));
     }
+    let attributes = read::attributes(data, &tag.attributes);
+    let value =
+        |name: &str| attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    outer.from = value("from");
     check_declarations(data, &tag.declarations)?;
     let declared = tag.declarations.iter();
     outer.declared = declared
@@ -172,9 +176,6 @@ fn header(data: &[u8], tag: &StartTag, outer: &mut Outer) -> Result<StreamHeader
         return Err(ScanError::Prefix);
     }
     tag::check_unique(data, tag, &outer.declared, |name| space(data, name, outer))?;
-    let attributes = read::attributes(data, &tag.attributes);
-    let value =
-        |name: &str| attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
     Ok(StreamHeader {
         content_ns: uri_of(b"").unwrap_or_default(),
         to: value("to"),

@@ -3,7 +3,7 @@
 //! It is resumable at any byte and linear in the bytes: text is consumed as it arrives, and the search for the end of a
 //! tag goes on where it stopped.
 
-use super::characters::is_legal_text;
+use super::characters::check_text;
 use super::prolog::{self, Outer, StreamHeader};
 use super::tag::{self, Declaration, Name, Reference, Span, StartTag, is_space, reference, same, slice};
 use super::top::{Child, Head, Space, Top};
@@ -124,6 +124,11 @@ impl Scanner {
         self.buffer.drain(..self.given);
         self.given = 0;
         self.progress = Progress::default();
+    }
+
+    /// From whom the last start tag of a stream says that it comes, even if the stream was refused.
+    pub fn said_from(&self) -> Option<&str> {
+        self.outer.from.as_deref()
     }
 
     /// Bytes that are kept because their element is not finished.
@@ -260,9 +265,7 @@ impl Progress {
             }
         };
         if whole {
-            if !is_legal_text(&data[..self.at]) {
-                return Err(ScanError::NotWellFormed("an illegal character"));
-            }
+            check_text(&data[..self.at])?;
             return Ok(Some(self.at));
         }
         if data.len() > limits.stanza_bytes {

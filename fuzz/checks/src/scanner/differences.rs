@@ -77,7 +77,8 @@ impl Difference {
                 "Namespaces in XML §3: names that begin with `xml` are reserved, and no specification has made one"
             }
             Difference::ReservedNamespace => {
-                "Namespaces in XML §3: the two of XML's own have their prefixes and no others; rxml takes the second under any"
+                "Namespaces in XML §3: the two of XML's own have their prefixes and no others; rxml takes the second \
+                 under any"
             }
         }
     }
