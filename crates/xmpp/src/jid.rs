@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use precis_profiles::precis_core::profile::PrecisFastInvocation;
+use precis_profiles::precis_core::profile::{PrecisFastInvocation, stabilize};
 use precis_profiles::{OpaqueString, UsernameCaseMapped};
 
 /// Bytes that each part of an address may have (RFC 7622 §3.1).
@@ -334,7 +334,9 @@ fn prepare_local(local: &str, text: &mut String) -> Result<(), JidError> {
         text.push_str(local);
         return Ok(());
     }
-    let prepared = UsernameCaseMapped::enforce(local).map_err(|_| JidError::Localpart)?;
+    // RFC 8264 §7: until it stays as it is. A capital may have a small letter that PRECIS does not know.
+    let prepared =
+        stabilize(local, |text| UsernameCaseMapped::enforce(text)).map_err(|_| JidError::Localpart)?;
     if prepared.contains(EXCLUDED_FROM_LOCALPART) {
         return Err(JidError::Localpart);
     }

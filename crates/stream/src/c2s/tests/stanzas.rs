@@ -52,7 +52,7 @@ fn resources_are_prepared_or_refused() {
         format!("<iq type='set' id='1'><bind {BIND}><resource>{resource}</resource></bind></iq>")
     };
     let long = "x".repeat(1024);
-    for bad in ["", "a\tb", &long] {
+    for bad in ["a\tb", &long] {
         let answer = host.say(&bind(bad));
         assert!(answer.contains("<bad-request"), "{answer}");
     }
@@ -62,9 +62,17 @@ fn resources_are_prepared_or_refused() {
     let mut host = Host::secure();
     host.log_in();
     for _ in 0..10 {
-        host.say(&bind(""));
+        host.say(&bind("a\tb"));
     }
     assert_eq!(host.failure(), Some(StreamCondition::PolicyViolation));
+}
+
+#[test]
+fn an_empty_resource_is_made_into_one_of_ours() {
+    let mut host = Host::secure();
+    host.log_in();
+    let answer = host.say(&format!("<iq type='set' id='1'><bind {BIND}><resource/></bind></iq>"));
+    assert!(answer.contains("<jid>user@one.test/made-here</jid>"), "{answer}");
 }
 
 #[test]
