@@ -2,6 +2,7 @@
 
 pub mod escape;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -316,7 +317,7 @@ pub fn prepare_password(password: &str) -> Result<String, JidError> {
     if !password.is_empty() && password.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
         return Ok(password.to_owned());
     }
-    OpaqueString::enforce(password).map(String::from).map_err(|_| JidError::Shape)
+    opaque(password).map(String::from).ok_or(JidError::Shape)
 }
 
 fn within(length: usize, error: JidError) -> Result<(), JidError> {
@@ -345,6 +346,12 @@ fn prepare_local(local: &str, text: &mut String) -> Result<(), JidError> {
     Ok(())
 }
 
+/// RFC 8265 §4.2: OpaqueString, until it stays as it is (RFC 8264 §7): a dot that stood alone may be one, once it is
+/// normalized, that needs neighbours.
+fn opaque(text: &str) -> Option<Cow<'_, str>> {
+    stabilize(text, |text| OpaqueString::enforce(text)).ok()
+}
+
 /// RFC 7622 §3.4: OpaqueString.
 fn prepare_resource(resource: &str, text: &mut String) -> Result<(), JidError> {
     within(resource.len(), JidError::Resourcepart)?;
@@ -352,7 +359,7 @@ fn prepare_resource(resource: &str, text: &mut String) -> Result<(), JidError> {
         text.push_str(resource);
         return Ok(());
     }
-    let prepared = OpaqueString::enforce(resource).map_err(|_| JidError::Resourcepart)?;
+    let prepared = opaque(resource).ok_or(JidError::Resourcepart)?;
     within(prepared.len(), JidError::Resourcepart)?;
     text.push_str(&prepared);
     Ok(())

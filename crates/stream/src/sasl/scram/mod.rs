@@ -9,8 +9,7 @@ use std::num::NonZeroU32;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::{digest, hmac, pbkdf2};
-use precis_profiles::OpaqueString;
-use precis_profiles::precis_core::profile::PrecisFastInvocation;
+use xmpp::jid;
 
 pub(crate) use client::{ClientExchange, ClientProof};
 pub(crate) use messages::{Binding, ClientFirst};
@@ -201,7 +200,7 @@ fn salted_password(hash: ScramHash, password: &str, salt: &[u8], iterations: u32
 /// none (it is empty, or holds a control character) is taken as it is: it fits no account,
 /// because none is made with it.
 fn prepared(password: &str) -> Cow<'_, str> {
-    OpaqueString::enforce(password).unwrap_or(Cow::Borrowed(password))
+    jid::prepare_password(password).map_or(Cow::Borrowed(password), Cow::Owned)
 }
 
 #[cfg(test)]
