@@ -11,7 +11,7 @@ mod settings;
 mod start;
 mod stop;
 
-// 10–30 % less CPU on allocating work (dependencies.md).
+// 10–30 % less CPU on allocating work.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -4,10 +4,13 @@ mod coverage;
 mod fuzz;
 mod generate;
 mod new_xep;
+mod pages;
 mod plant;
 mod program;
 mod test;
 mod tidy;
+
+use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
@@ -22,10 +25,21 @@ usage: cargo xtask <command>
   new-xep NUMBER NAME     write the files of a new extension
   plant [FAULT]           show that the rehearsal catches planted faults";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match words.as_slice() {
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // No backtrace, whatever the environment says: what went wrong has been printed where it did.
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<()> {
+    match words {
         ["tidy"] => tidy::run(),
         ["test"] => test::run(test::Reach::All),
         ["test", "--quick"] => test::run(test::Reach::Quick),

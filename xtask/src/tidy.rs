@@ -7,13 +7,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::coverage;
+use crate::{coverage, pages};
 
 /// A file longer than this is asked for its reason.
 const LINES_MAX: usize = 700;
 /// A line longer than this does not fit beside another.
 const COLUMNS_MAX: usize = 120;
-/// Names of things that have no home yet (house.md §4).
+/// Names of things that have no home yet.
 const HOMELESS: [&str; 6] = ["utils", "util", "common", "helpers", "manager", "misc"];
 /// What tests hold us against; none of it is part of the server.
 const ORACLES: [&str; 4] = ["rxml", "quick-xml", "minidom", "fuzz-checks"];
@@ -26,6 +26,7 @@ pub fn run() -> Result<()> {
     layers(&mut wrong)?;
     features(&mut wrong)?;
     coverage::check(&mut wrong)?;
+    pages::check(&mut wrong)?;
     for file in rust_files()? {
         let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
         names(&file, &mut wrong);
@@ -176,7 +177,7 @@ fn placeholders(file: &Path, text: &str, wrong: &mut Vec<String>) {
 
 fn rust_files() -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for top in ["crates", "src", "tests", "xtask", "fuzz/checks", "fuzz/fuzz_targets"] {
+    for top in ["crates", "src", "tests", "benches", "xtask", "fuzz/checks", "fuzz/fuzz_targets"] {
         files.extend(files_below(Path::new(top))?);
     }
     files.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));

@@ -56,7 +56,7 @@ impl Commits {
             known => return known,
         }
         self.waiting.lock().push((lsn, waker.clone()));
-        // The group may have gone through in between (performance.md, trap 6); then the waker is merely early.
+        // The group may have gone through in between (docs/build/stepping.md, trap 6); then the waker is merely early.
         self.fate(lsn)
     }
 
@@ -81,7 +81,7 @@ impl Commits {
         .await
     }
 
-    /// Opens doors for ever: a task of its own, so that the writer only writes (performance.md, trap 9).
+    /// Opens doors for ever: a task of its own, so that the writer only writes (docs/build/stepping.md, trap 9).
     pub async fn open_doors(self: Arc<Self>) {
         loop {
             poll_fn(|context| {

@@ -134,7 +134,7 @@ impl Door {
     /// failed commit never leaves. `waker` is woken when there is more.
     pub fn take(&self, waker: &Waker) -> Vec<Outgoing> {
         let mut state = self.state.lock();
-        // Registered before the queue is looked at (performance.md, trap 4).
+        // Registered before the queue is looked at (docs/build/stepping.md, trap 4).
         state.register(waker);
         let mut leaving = Vec::new();
         self.settle_asked(&mut state, waker, &mut leaving);
@@ -256,7 +256,7 @@ fn wake(mut state: parking_lot::MutexGuard<'_, State>) {
 }
 
 /// A share in the consequence of one stanza of a client. When the last share is gone, the stanza has been handled, at
-/// the highest number that any of its consequences rests on (house.md §3.5).
+/// the highest number that any of its consequences rests on.
 #[derive(Clone)]
 pub struct Ticket(Arc<Share>);
 

@@ -183,7 +183,7 @@ pub fn stopped(sent: &Stanza, stop: Stop, step: &mut Step<'_>) {
     }
 }
 
-/// A stanza that stops has a reason, and the reason is visible to the operator (house.md §3.13).
+/// A stanza that stops has a reason, and the reason is visible to the operator.
 fn reason(sent: &Stanza, stop: &Stop) -> Option<StanzaError> {
     let from = sent.from.as_ref().map(Jid::as_str);
     let to = sent.to.as_ref().map(Jid::as_str);

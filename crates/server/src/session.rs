@@ -18,7 +18,7 @@ use crate::letter::{Envelope, Letter};
 use crate::login;
 use crate::node::Node;
 
-/// Stanzas of a client that may be under way at once; beyond that its socket is not read (house.md §3.5).
+/// Stanzas of a client that may be under way at once; beyond that its socket is not read.
 pub const CREDIT_STANZAS: usize = 256;
 /// Bytes of a client's stanzas that may be under way at once.
 pub const CREDIT_BYTES: usize = 512 * 1024;

@@ -1,5 +1,5 @@
 //! Stepping: whoever posts a letter to an idle entity steps it on the spot, from a work list, never by recursion
-//! (house.md §3.5).
+//! (docs/build/stepping.md).
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};

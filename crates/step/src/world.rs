@@ -25,7 +25,7 @@ pub trait Entropy: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
 
-/// Steps that a poster takes on its own time; then a task goes on (performance.md, trap 3).
+/// Steps that a poster takes on its own time; then a task goes on (docs/build/stepping.md, trap 3).
 pub const STEPS_PER_POST: usize = 128;
 
 /// Concurrency: where futures run, and costly computations (PBKDF2) apart from them.

@@ -1,7 +1,7 @@
 //! Messages that wait for their account (XEP-0160), in the order of the numbers that the account gave them.
 //!
 //! The table is a plain one: rows are appended, and an index (owner, id) finds them. At the volume of held messages
-//! the index's random leaf in the commit is cheap enough; the archive will need more thought (performance.md).
+//! the index's random leaf in the commit is cheap enough; the archive will need more thought (docs/build/stepping.md).
 
 use std::time::SystemTime;
 
