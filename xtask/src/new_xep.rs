@@ -19,9 +19,12 @@ pub fn run(number: &str, name: &str) -> Result<()> {
     fs::write(&conversation, dialogue(number, name))?;
     println!(
         "wrote {file} and {conversation}; now\n\
+         - crates/xmpp/src/ns.rs: the namespace\n\
          - crates/features/src/lib.rs: `pub mod {name};`\n\
          - crates/server/src/cards.rs: `{name}::CARD`\n\
          - crates/server/src/queries.rs or pipeline.rs: the line that calls it\n\
+         - conversations/disco-features.txt, if disco announces it\n\
+         - xtask/src/coverage/sections.txt: its sections\n\
          - cargo xtask generate, then cargo xtask test --quick"
     );
     Ok(())
@@ -32,6 +35,7 @@ fn feature(number: u16) -> String {
         "//! In one sentence, what a person gets from it (XEP-{number:04}).\n\n\
          use step::{{Card, Reply, Step, Stop}};\n\
          use xmpp::error::Condition;\n\
+         use xmpp::ns;\n\
          use xmpp::stanza::Stanza;\n\n\
          /// What we speak.\n\
          pub const CARD: Card = Card {{ xep: {number}, version: \"\", title: \"\", ..Card::PLAIN }};\n\n\

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use step::{Asked, Card, Domain, Reply, Return, Returned, Step, Stop, Work};
 use xmpp::error::{Condition, ErrorType, StanzaError};
 use xmpp::jid::Jid;
+use xmpp::ns;
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::Element;
 
@@ -13,15 +14,12 @@ mod table;
 
 pub use table::{COMMANDS, Command, Field, Input};
 
-/// The namespace.
-pub const NS: &str = "http://jabber.org/protocol/commands";
-
 /// Ad-hoc commands.
 pub const CARD: Card = Card {
     xep: 50,
     version: "1.3.0",
     title: "Ad-Hoc Commands",
-    host: &[NS],
+    host: &[ns::COMMANDS],
     note: "Commands of one form at most.",
     ..Card::PLAIN
 };
@@ -34,10 +32,6 @@ pub const ADMINISTRATION_CARD: Card = Card {
     note: "Adding, removing, listing and counting users, passwords, ending sessions, last login.",
     ..Card::PLAIN
 };
-
-const DATA: &str = "jabber:x:data";
-/// FORM_TYPE of all forms of XEP-0133 (§10.2).
-const ADMIN: &str = "http://jabber.org/protocol/admin";
 
 /// Forms that may be open at once; the oldest gives way.
 const OPEN_MAX: usize = 100;
@@ -94,7 +88,7 @@ enum Action {
 /// `forbidden` for all but admins; `item-not-found` for unknown commands; `bad-request` and `not-allowed` with the
 /// conditions of XEP-0050 §4.4.
 pub fn answer(desk: &mut Desk, iq: &Stanza, step: &mut Step<'_>) -> Result<Reply, Stop> {
-    let order = iq.element(NS, "command").ok_or(Condition::BadRequest)?;
+    let order = iq.element(ns::COMMANDS, "command").ok_or(Condition::BadRequest)?;
     if iq.type_ != Type::Set {
         return Err(Condition::BadRequest.into());
     }
@@ -140,8 +134,9 @@ fn begin(
         return Ok(run(command, &id, Vec::new(), iq, step));
     }
     // One form only, so the one thing to do with it is to complete it (XEP-0050 §3.4).
-    let actions =
-        Element::new(NS, "actions").with_attr("execute", "complete").with_child(Element::new(NS, "complete"));
+    let actions = Element::new(ns::COMMANDS, "actions")
+        .with_attr("execute", "complete")
+        .with_child(Element::new(ns::COMMANDS, "complete"));
     let reply = status(command, &id, "executing").with_child(actions).with_child(form(command));
     desk.hand_out(id, Open { whose, node: command.node, since: step.now });
     Ok(Reply::Result(reply))
@@ -184,8 +179,9 @@ fn run(
     iq: &Stanza,
     step: &mut Step<'_>,
 ) -> Reply {
-    let order = Element::new(NS, "command").with_attr("node", command.node).with_attr("sessionid", id);
-    let asked = iq.clone().without(NS, "command").with_child(&order);
+    let order =
+        Element::new(ns::COMMANDS, "command").with_attr("node", command.node).with_attr("sessionid", id);
+    let asked = iq.clone().without(ns::COMMANDS, "command").with_child(&order);
     let work = Work::Command { name: command.desk.to_owned(), arguments };
     step.work(work, Return::Command(Box::new(asked)));
     Reply::Later
@@ -195,7 +191,7 @@ fn run(
 /// that says why (XEP-0050 §3.6).
 #[allow(clippy::boxed_local)] // as it comes, in its Return
 pub fn returned(asked: Asked, came: Returned, step: &mut Step<'_>) {
-    let order = asked.element(NS, "command");
+    let order = asked.element(ns::COMMANDS, "command");
     let attr = |name| order.as_ref().and_then(|order| order.attr(name)).unwrap_or_default();
     let answer = match (table::find(attr("node")), came) {
         (Some(command), Returned::Command(Ok(lines))) => {
@@ -218,20 +214,20 @@ pub fn returned(asked: Asked, came: Returned, step: &mut Step<'_>) {
 }
 
 fn status(command: &Command, id: &str, status: &str) -> Element {
-    Element::new(NS, "command")
+    Element::new(ns::COMMANDS, "command")
         .with_attr("node", command.node)
         .with_attr("sessionid", id)
         .with_attr("status", status)
 }
 
 fn note(type_: &str, text: &str) -> Element {
-    Element::new(NS, "note").with_attr("type", type_).with_text(text)
+    Element::new(ns::COMMANDS, "note").with_attr("type", type_).with_text(text)
 }
 
 /// The form that a command asks to be filled in.
 fn form(command: &Command) -> Element {
-    let text = |name: &str, text: &str| Element::new(DATA, name).with_text(text);
-    Element::new(DATA, "x")
+    let text = |name: &str, text: &str| Element::new(ns::FORMS, name).with_text(text);
+    Element::new(ns::FORMS, "x")
         .with_attr("type", "form")
         .with_child(text("title", command.name))
         .with_child(text("instructions", command.instructions))
@@ -240,10 +236,10 @@ fn form(command: &Command) -> Element {
 }
 
 fn form_type() -> Element {
-    Element::new(DATA, "field")
+    Element::new(ns::FORMS, "field")
         .with_attr("type", "hidden")
         .with_attr("var", "FORM_TYPE")
-        .with_child(Element::new(DATA, "value").with_text(ADMIN))
+        .with_child(Element::new(ns::FORMS, "value").with_text(ns::ADMIN))
 }
 
 /// What the desk answered as a form: one field for each name, with all its values in order.
@@ -265,13 +261,13 @@ fn outcome(command: &Command, lines: &[(String, String)]) -> Option<Element> {
     if fields.is_empty() {
         return None;
     }
-    let form = Element::new(DATA, "x").with_attr("type", "result").with_child(form_type());
+    let form = Element::new(ns::FORMS, "x").with_attr("type", "result").with_child(form_type());
     Some(form.with_children(fields.into_iter().map(|(var, label, values)| {
-        Element::new(DATA, "field")
+        Element::new(ns::FORMS, "field")
             .with_attr("var", var)
             .with_attr_opt("label", label)
             .with_attr("type", if values.len() == 1 { "text-single" } else { "text-multi" })
-            .with_children(values.iter().map(|value| Element::new(DATA, "value").with_text(value)))
+            .with_children(values.iter().map(|value| Element::new(ns::FORMS, "value").with_text(value)))
     })))
 }
 
@@ -279,16 +275,16 @@ fn outcome(command: &Command, lines: &[(String, String)]) -> Option<Element> {
 fn arguments(command: &Command, order: &Element, domain: &Domain) -> Result<Vec<(String, String)>, Stop> {
     // A form of type cancel is to be taken like one that is submitted (XEP-0050 §3.5.1).
     let form = order
-        .child(DATA, "x")
+        .child(ns::FORMS, "x")
         .filter(|form| matches!(form.attr("type"), Some("submit" | "cancel")))
         .ok_or_else(|| refused("bad-payload"))?;
     let mut arguments = Vec::new();
     for field in command.fields {
         let mut values: Vec<String> = form
             .children()
-            .filter(|child| child.is(DATA, "field") && child.attr("var") == Some(field.var))
+            .filter(|child| child.is(ns::FORMS, "field") && child.attr("var") == Some(field.var))
             .flat_map(Element::children)
-            .filter(|child| child.is(DATA, "value"))
+            .filter(|child| child.is(ns::FORMS, "value"))
             .map(Element::text)
             .collect();
         // Clients send what was left empty, too; spaces count in a password only.
@@ -331,7 +327,7 @@ fn same_password(arguments: &mut Vec<(String, String)>) -> Result<(), Stop> {
 fn refused(condition: &str) -> Stop {
     StanzaError::new(Condition::BadRequest)
         .with_type(ErrorType::Modify)
-        .with_app(Element::new(NS, condition))
+        .with_app(Element::new(ns::COMMANDS, condition))
         .into()
 }
 
@@ -339,14 +335,14 @@ fn payload(why: &str) -> Stop {
     StanzaError::new(Condition::BadRequest)
         .with_type(ErrorType::Modify)
         .with_text(why)
-        .with_app(Element::new(NS, "bad-payload"))
+        .with_app(Element::new(ns::COMMANDS, "bad-payload"))
         .into()
 }
 
 fn expired() -> Stop {
     StanzaError::new(Condition::NotAllowed)
         .with_type(ErrorType::Cancel)
-        .with_app(Element::new(NS, "session-expired"))
+        .with_app(Element::new(ns::COMMANDS, "session-expired"))
         .into()
 }
 

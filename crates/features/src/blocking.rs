@@ -6,14 +6,9 @@ use step::{Card, Reply, Roster, SessionId, Sessions, Step, Stop};
 use store::Write;
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::{BareJid, Jid};
+use xmpp::ns;
 use xmpp::stanza::{Kind, Stanza, Type};
 use xmpp::xml::Element;
-
-/// The namespace.
-pub const NS: &str = "urn:xmpp:blocking";
-
-/// The namespace of the error that the user hears who writes to a blocked address (XEP-0191 §3.3).
-const ERRORS: &str = "urn:xmpp:blocking:errors";
 
 /// The topic of the notes that keep a blocklist: one for each address, its key, with an empty value.
 pub const TOPIC: &str = "blocklist";
@@ -23,7 +18,7 @@ pub const CARD: Card = Card {
     xep: 191,
     version: "1.3",
     title: "Blocking Command",
-    host: &[NS],
+    host: &[ns::BLOCKING],
     note: "Polite: subscriptions stay as they are (XEP-0191 §4).",
     ..Card::PLAIN
 };
@@ -84,7 +79,7 @@ pub fn may_send(list: &Blocklist, stanza: &Stanza) -> Result<(), Stop> {
     }
     Err(StanzaError::new(Condition::NotAcceptable)
         .with_type(xmpp::error::ErrorType::Cancel)
-        .with_app(Element::new(ERRORS, "blocked"))
+        .with_app(Element::new(ns::BLOCKING_ERRORS, "blocked"))
         .into())
 }
 
@@ -133,22 +128,22 @@ pub fn answer_own(
     iq: &Stanza,
     step: &mut Step<'_>,
 ) -> Result<Reply, Stop> {
-    if iq.type_ == Type::Get && iq.has(NS, "blocklist") {
+    if iq.type_ == Type::Get && iq.has(ns::BLOCKING, "blocklist") {
         // §3.4: from now on this session hears of changes.
         if let Some(session) = sessions.find_mut(asker) {
             session.watches_blocklist = true;
         }
         let items = list.entries.iter().map(|entry| item(entry));
-        return Ok(Reply::Result(Element::new(NS, "blocklist").with_children(items)));
+        return Ok(Reply::Result(Element::new(ns::BLOCKING, "blocklist").with_children(items)));
     }
     if iq.type_ != Type::Set {
         return Err(Condition::BadRequest.into());
     }
-    if let Some(order) = iq.element(NS, "block") {
+    if let Some(order) = iq.element(ns::BLOCKING, "block") {
         let addresses = addresses(&order)?;
         block(list, sessions, roster, account, &addresses, step)?;
         push(sessions, "block", &addresses, step);
-    } else if let Some(order) = iq.element(NS, "unblock") {
+    } else if let Some(order) = iq.element(ns::BLOCKING, "unblock") {
         let addresses = addresses(&order)?;
         unblock(list, sessions, roster, account, &addresses, step);
         push(sessions, "unblock", &addresses, step);
@@ -168,7 +163,7 @@ pub fn answer_other() -> Result<Reply, Stop> {
 
 /// The addresses in an order, in the order in which they were written.
 fn addresses(order: &Element) -> Result<Vec<Jid>, Stop> {
-    let items = order.children().filter(|child| child.is(NS, "item"));
+    let items = order.children().filter(|child| child.is(ns::BLOCKING, "item"));
     items
         .map(|item| {
             let text = item.attr("jid").ok_or(Condition::BadRequest)?;
@@ -289,7 +284,8 @@ fn say_goodbye(sessions: &mut Sessions, roster: &Roster, hearer: &Jid, step: &mu
 
 /// Tells the sessions that asked for the list what has changed (XEP-0191 §3.3 to §3.5).
 fn push(sessions: &Sessions, order: &str, addresses: &[Jid], step: &mut Step<'_>) {
-    let change = Element::new(NS, order).with_children(addresses.iter().map(|jid| item(jid.as_str())));
+    let change =
+        Element::new(ns::BLOCKING, order).with_children(addresses.iter().map(|jid| item(jid.as_str())));
     for session in sessions.iter().filter(|session| session.watches_blocklist) {
         let push = Stanza::iq(Type::Set, &step.new_id()).with_to(session.jid.clone()).with_child(&change);
         step.to_session(session.id, push);
@@ -297,7 +293,7 @@ fn push(sessions: &Sessions, order: &str, addresses: &[Jid], step: &mut Step<'_>
 }
 
 fn item(address: &str) -> Element {
-    Element::new(NS, "item").with_attr("jid", address)
+    Element::new(ns::BLOCKING, "item").with_attr("jid", address)
 }
 
 fn note(account: &BareJid, address: &str, value: Option<Vec<u8>>) -> Write {

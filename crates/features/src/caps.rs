@@ -3,17 +3,15 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use step::Card;
+use xmpp::ns;
 use xmpp::xml::Element;
-
-/// The namespace.
-pub const NS: &str = "http://jabber.org/protocol/caps";
 
 /// What this file speaks of itself.
 pub const CARD: Card = Card {
     xep: 115,
     version: "1.6.0",
     title: "Entity Capabilities",
-    host: &[NS],
+    host: &[ns::CAPS],
     note: "As a stream feature of the server; the capabilities of clients pass unchanged.",
     ..Card::PLAIN
 };
@@ -21,12 +19,10 @@ pub const CARD: Card = Card {
 /// Identifies this software. A URI that nobody else uses; it is compared, never fetched (XEP-0115 §4).
 const NODE: &str = "urn:uuid:0d1c9f0a-5b0e-4c0b-9a63-7761787769e6";
 
-const DATA: &str = "jabber:x:data";
-
 /// The stream feature that tells the server's capabilities (XEP-0115 §6.3); `info` is the query that our domain
 /// answers to disco#info.
 pub fn element(info: &Element) -> Element {
-    Element::new(NS, "c").with_attr("hash", "sha-1").with_attr("node", NODE).with_attr("ver", ver(info))
+    Element::new(ns::CAPS, "c").with_attr("hash", "sha-1").with_attr("node", NODE).with_attr("ver", ver(info))
 }
 
 /// The node at which our domain answers disco#info for this hash (XEP-0115 §6.2).
@@ -86,14 +82,14 @@ type Form = (String, Vec<(String, Vec<String>)>);
 /// A form with its type, and its other fields with their values, sorted. A form without a hidden FORM_TYPE does
 /// not count (XEP-0115 §5.4).
 fn form(form: &Element) -> Option<Form> {
-    if !form.is(DATA, "x") {
+    if !form.is(ns::FORMS, "x") {
         return None;
     }
     let mut form_type = None;
     let mut fields = Vec::new();
-    for field in form.children().filter(|child| child.is(DATA, "field")) {
+    for field in form.children().filter(|child| child.is(ns::FORMS, "field")) {
         let mut values: Vec<_> =
-            field.children().filter(|value| value.is(DATA, "value")).map(Element::text).collect();
+            field.children().filter(|value| value.is(ns::FORMS, "value")).map(Element::text).collect();
         values.sort_unstable();
         match field.attr("var") {
             Some("FORM_TYPE") => form_type = values.into_iter().next(),

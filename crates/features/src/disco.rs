@@ -5,22 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use step::{Card, Domain, Reply, Sessions, Stop};
 use xmpp::error::Condition;
 use xmpp::jid::BareJid;
+use xmpp::ns;
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::Element;
-
-/// The namespace of questions after identity and features.
-pub const INFO: &str = "http://jabber.org/protocol/disco#info";
-
-/// The namespace of questions after what belongs to an entity.
-pub const ITEMS: &str = "http://jabber.org/protocol/disco#items";
 
 /// What this file speaks of itself.
 pub const CARD: Card = Card {
     xep: 30,
     version: "2.5.0",
     title: "Service Discovery",
-    host: &[INFO, ITEMS],
-    account: &[INFO, ITEMS],
+    host: &[ns::DISCO_INFO, ns::DISCO_ITEMS],
+    account: &[ns::DISCO_INFO, ns::DISCO_ITEMS],
     ..Card::PLAIN
 };
 
@@ -31,11 +26,6 @@ pub const EXTENSIONS_CARD: Card =
 /// Whom to write to about our domain.
 pub const CONTACTS_CARD: Card =
     Card { xep: 157, version: "1.1.1", title: "Contact Addresses for XMPP Services", ..Card::PLAIN };
-
-/// The node under which commands are listed (XEP-0050 §2.2).
-const COMMANDS: &str = "http://jabber.org/protocol/commands";
-
-const DATA: &str = "jabber:x:data";
 
 /// What is asked, and of which node.
 enum Question {
@@ -64,8 +54,8 @@ pub fn answer_account(
         Question::Items(None) => {
             let devices = sessions
                 .available()
-                .map(|session| Element::new(ITEMS, "item").with_attr("jid", session.jid.as_str()));
-            Ok(Reply::Result(Element::new(ITEMS, "query").with_children(devices)))
+                .map(|session| Element::new(ns::DISCO_ITEMS, "item").with_attr("jid", session.jid.as_str()));
+            Ok(Reply::Result(Element::new(ns::DISCO_ITEMS, "query").with_children(devices)))
         }
         Question::Info(Some(_)) | Question::Items(Some(_)) => Err(Condition::ItemNotFound.into()),
     }
@@ -79,7 +69,9 @@ pub fn answer_account(
 pub fn answer_stranger(iq: &Stanza) -> Result<Reply, Stop> {
     match question(iq)? {
         Question::Info(_) => Err(Condition::ServiceUnavailable.into()),
-        Question::Items(node) => Ok(Reply::Result(Element::new(ITEMS, "query").with_attr_opt("node", node))),
+        Question::Items(node) => {
+            Ok(Reply::Result(Element::new(ns::DISCO_ITEMS, "query").with_attr_opt("node", node)))
+        }
     }
 }
 
@@ -112,7 +104,7 @@ pub fn answer_host(
         Question::Info(Some(node)) if node == caps_node => host_info(cards, domain).with_attr("node", node),
         Question::Info(Some(node)) => command_info(commands, &node, admin)?,
         // Services beside the accounts (rooms, uploads) will be listed here.
-        Question::Items(None) => Element::new(ITEMS, "query"),
+        Question::Items(None) => Element::new(ns::DISCO_ITEMS, "query"),
         Question::Items(Some(node)) => command_items(commands, &node, admin, domain)?,
     };
     Ok(Reply::Result(query))
@@ -123,7 +115,7 @@ fn question(iq: &Stanza) -> Result<Question, Stop> {
         return Err(Condition::BadRequest.into());
     }
     let node = |query: Element| query.attr("node").map(str::to_owned);
-    match (iq.element(INFO, "query"), iq.element(ITEMS, "query")) {
+    match (iq.element(ns::DISCO_INFO, "query"), iq.element(ns::DISCO_ITEMS, "query")) {
         (Some(query), _) => Ok(Question::Info(node(query))),
         (None, Some(query)) => Ok(Question::Items(node(query))),
         (None, None) => Err(Condition::BadRequest.into()),
@@ -134,10 +126,14 @@ fn question(iq: &Stanza) -> Result<Question, Stop> {
 fn command_info(commands: &[(&'static str, &'static str)], node: &str, admin: bool) -> Result<Element, Stop> {
     let command = commands.iter().find(|(command, _)| *command == node);
     let (identity, features) = match command {
-        _ if node == COMMANDS => {
-            (identity("automation", "command-list", "Commands"), [COMMANDS, INFO, ITEMS].as_slice())
-        }
-        Some((_, name)) => (identity("automation", "command-node", name), [COMMANDS, DATA, INFO].as_slice()),
+        _ if node == ns::COMMANDS => (
+            identity("automation", "command-list", "Commands"),
+            [ns::COMMANDS, ns::DISCO_INFO, ns::DISCO_ITEMS].as_slice(),
+        ),
+        Some((_, name)) => (
+            identity("automation", "command-node", name),
+            [ns::COMMANDS, ns::FORMS, ns::DISCO_INFO].as_slice(),
+        ),
         None => return Err(Condition::ItemNotFound.into()),
     };
     if !admin {
@@ -153,14 +149,14 @@ fn command_items(
     admin: bool,
     domain: &Domain,
 ) -> Result<Element, Stop> {
-    let query = Element::new(ITEMS, "query").with_attr("node", node);
-    if node != COMMANDS {
+    let query = Element::new(ns::DISCO_ITEMS, "query").with_attr("node", node);
+    if node != ns::COMMANDS {
         let known = commands.iter().any(|(command, _)| *command == node);
         return if known { Ok(query) } else { Err(Condition::ItemNotFound.into()) };
     }
     let shown = if admin { commands } else { &[] };
     Ok(query.with_children(shown.iter().map(|(command, name)| {
-        Element::new(ITEMS, "item")
+        Element::new(ns::DISCO_ITEMS, "item")
             .with_attr("jid", domain.name())
             .with_attr("node", *command)
             .with_attr("name", *name)
@@ -168,7 +164,7 @@ fn command_items(
 }
 
 fn identity(category: &str, type_: &str, name: &str) -> Element {
-    Element::new(INFO, "identity")
+    Element::new(ns::DISCO_INFO, "identity")
         .with_attr("category", category)
         .with_attr("type", type_)
         .with_attr("name", name)
@@ -181,8 +177,8 @@ fn info_query<'a>(
     features: impl IntoIterator<Item = &'a &'static str>,
 ) -> Element {
     let features: BTreeSet<&str> = features.into_iter().copied().collect();
-    Element::new(INFO, "query").with_attr_opt("node", node).with_child(identity).with_children(
-        features.into_iter().map(|feature| Element::new(INFO, "feature").with_attr("var", feature)),
+    Element::new(ns::DISCO_INFO, "query").with_attr_opt("node", node).with_child(identity).with_children(
+        features.into_iter().map(|feature| Element::new(ns::DISCO_INFO, "feature").with_attr("var", feature)),
     )
 }
 
@@ -196,12 +192,12 @@ fn contacts(domain: &Domain) -> Option<Element> {
         return None;
     }
     let field = |var: &str, type_: &str, values: &[&str]| {
-        Element::new(DATA, "field")
+        Element::new(ns::FORMS, "field")
             .with_attr("var", var)
             .with_attr("type", type_)
-            .with_children(values.iter().map(|value| Element::new(DATA, "value").with_text(value)))
+            .with_children(values.iter().map(|value| Element::new(ns::FORMS, "value").with_text(value)))
     };
-    let form = Element::new(DATA, "x").with_attr("type", "result").with_child(field(
+    let form = Element::new(ns::FORMS, "x").with_attr("type", "result").with_child(field(
         "FORM_TYPE",
         "hidden",
         &["http://jabber.org/network/serverinfo"],
@@ -247,43 +243,43 @@ mod tests {
 
     #[test]
     fn the_host_tells_each_feature_once_in_order_and_its_contacts() {
-        let info = query(host("bob@two.test/x", INFO, None));
-        assert_eq!(vars(&info), [INFO, ITEMS, "urn:a", "urn:b"]);
-        assert_eq!(info.child(INFO, "identity").and_then(|one| one.attr("type")), Some("im"));
-        let form = info.child(DATA, "x").expect("a form");
+        let info = query(host("bob@two.test/x", ns::DISCO_INFO, None));
+        assert_eq!(vars(&info), [ns::DISCO_INFO, ns::DISCO_ITEMS, "urn:a", "urn:b"]);
+        assert_eq!(info.child(ns::DISCO_INFO, "identity").and_then(|one| one.attr("type")), Some("im"));
+        let form = info.child(ns::FORMS, "x").expect("a form");
         assert_eq!(attrs(form, "var"), ["FORM_TYPE", "abuse-addresses"]);
         let addresses = form.children().nth(1).expect("a field");
         assert_eq!(addresses.children().count(), 2);
         let mut silent = domain();
         silent.contacts = [].into();
-        assert!(host_info(CARDS, &silent).child(DATA, "x").is_none());
+        assert!(host_info(CARDS, &silent).child(ns::FORMS, "x").is_none());
     }
 
     #[test]
     fn the_caps_node_answers_the_same_and_others_are_not_found() {
-        let plain = query(host("bob@two.test/x", INFO, None));
-        let caps = query(host("bob@two.test/x", INFO, Some("caps#x")));
+        let plain = query(host("bob@two.test/x", ns::DISCO_INFO, None));
+        let caps = query(host("bob@two.test/x", ns::DISCO_INFO, Some("caps#x")));
         assert_eq!(caps.attr("node"), Some("caps#x"));
         assert_eq!(vars(&caps), vars(&plain));
-        assert_eq!(shown(host("bob@two.test/x", INFO, Some("caps#y"))), "item-not-found");
-        assert_eq!(shown(host("bob@two.test/x", ITEMS, Some("nothing"))), "item-not-found");
-        assert_eq!(query(host("bob@two.test/x", ITEMS, None)).children().count(), 0);
+        assert_eq!(shown(host("bob@two.test/x", ns::DISCO_INFO, Some("caps#y"))), "item-not-found");
+        assert_eq!(shown(host("bob@two.test/x", ns::DISCO_ITEMS, Some("nothing"))), "item-not-found");
+        assert_eq!(query(host("bob@two.test/x", ns::DISCO_ITEMS, None)).children().count(), 0);
     }
 
     #[test]
     fn commands_are_listed_for_admins_only() {
         let admin = "admin@one.test/desk";
-        let list = query(host(admin, ITEMS, Some(COMMANDS)));
+        let list = query(host(admin, ns::DISCO_ITEMS, Some(ns::COMMANDS)));
         assert_eq!(attrs(&list, "node"), ["admin#one", "admin#two"]);
         assert_eq!(attrs(&list, "jid"), ["one.test", "one.test"]);
-        assert_eq!(query(host("bob@two.test/x", ITEMS, Some(COMMANDS))).children().count(), 0);
-        let one = query(host(admin, INFO, Some("admin#one")));
-        assert_eq!(one.child(INFO, "identity").and_then(|i| i.attr("type")), Some("command-node"));
-        assert_eq!(vars(&one), [COMMANDS, INFO, DATA]);
-        let list = query(host(admin, INFO, Some(COMMANDS)));
-        assert_eq!(list.child(INFO, "identity").and_then(|i| i.attr("type")), Some("command-list"));
-        assert_eq!(shown(host("bob@two.test/x", INFO, Some("admin#one"))), "forbidden");
-        assert_eq!(query(host(admin, ITEMS, Some("admin#one"))).children().count(), 0);
+        assert_eq!(query(host("bob@two.test/x", ns::DISCO_ITEMS, Some(ns::COMMANDS))).children().count(), 0);
+        let one = query(host(admin, ns::DISCO_INFO, Some("admin#one")));
+        assert_eq!(one.child(ns::DISCO_INFO, "identity").and_then(|i| i.attr("type")), Some("command-node"));
+        assert_eq!(vars(&one), [ns::COMMANDS, ns::DISCO_INFO, ns::FORMS]);
+        let list = query(host(admin, ns::DISCO_INFO, Some(ns::COMMANDS)));
+        assert_eq!(list.child(ns::DISCO_INFO, "identity").and_then(|i| i.attr("type")), Some("command-list"));
+        assert_eq!(shown(host("bob@two.test/x", ns::DISCO_INFO, Some("admin#one"))), "forbidden");
+        assert_eq!(query(host(admin, ns::DISCO_ITEMS, Some("admin#one"))).children().count(), 0);
     }
 
     #[test]
@@ -291,19 +287,22 @@ mod tests {
         let alice = bare("alice@one.test");
         let devices = sessions(&["alice@one.test/phone"]);
         let answer = |iq: &Stanza| answer_account(CARDS, &alice, "registered", &devices, iq);
-        let info = query(answer(&ask(INFO, None)));
-        assert_eq!(vars(&info), [INFO, ITEMS, "urn:mine"]);
-        assert_eq!(info.child(INFO, "identity").and_then(|i| i.attr("type")), Some("registered"));
-        assert_eq!(attrs(&query(answer(&ask(ITEMS, None))), "jid"), ["alice@one.test/phone"]);
-        assert_eq!(shown(answer(&ask(INFO, Some("n")))), "item-not-found");
-        assert_eq!(shown(answer(&iq(Type::Set, &format!("<query xmlns='{INFO}'/>")))), "bad-request");
+        let info = query(answer(&ask(ns::DISCO_INFO, None)));
+        assert_eq!(vars(&info), [ns::DISCO_INFO, ns::DISCO_ITEMS, "urn:mine"]);
+        assert_eq!(info.child(ns::DISCO_INFO, "identity").and_then(|i| i.attr("type")), Some("registered"));
+        assert_eq!(attrs(&query(answer(&ask(ns::DISCO_ITEMS, None))), "jid"), ["alice@one.test/phone"]);
+        assert_eq!(shown(answer(&ask(ns::DISCO_INFO, Some("n")))), "item-not-found");
+        assert_eq!(
+            shown(answer(&iq(Type::Set, "<query xmlns='http://jabber.org/protocol/disco#info'/>"))),
+            "bad-request"
+        );
     }
 
     #[test]
     fn strangers_learn_nothing_of_an_account() {
-        assert_eq!(shown(answer_stranger(&ask(INFO, None))), "service-unavailable");
-        assert_eq!(shown(answer_stranger(&ask(INFO, Some("n")))), "service-unavailable");
-        let items = query(answer_stranger(&ask(ITEMS, Some("n"))));
+        assert_eq!(shown(answer_stranger(&ask(ns::DISCO_INFO, None))), "service-unavailable");
+        assert_eq!(shown(answer_stranger(&ask(ns::DISCO_INFO, Some("n")))), "service-unavailable");
+        let items = query(answer_stranger(&ask(ns::DISCO_ITEMS, Some("n"))));
         assert_eq!((items.attr("node"), items.children().count()), (Some("n"), 0));
     }
 }

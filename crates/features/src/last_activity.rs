@@ -5,15 +5,19 @@ use std::time::{Duration, SystemTime};
 use step::{Card, Reply, Roster, Sessions, Stop};
 use xmpp::error::Condition;
 use xmpp::jid::BareJid;
+use xmpp::ns;
 use xmpp::stanza::{Kind, Stanza, Type};
 use xmpp::xml::Element;
 
-/// The namespace.
-pub const NS: &str = "jabber:iq:last";
-
 /// What this file speaks of itself.
-pub const CARD: Card =
-    Card { xep: 12, version: "2.0", title: "Last Activity", host: &[NS], account: &[NS], ..Card::PLAIN };
+pub const CARD: Card = Card {
+    xep: 12,
+    version: "2.0",
+    title: "Last Activity",
+    host: &[ns::LAST],
+    account: &[ns::LAST],
+    ..Card::PLAIN
+};
 
 /// Answers how long our domain has been up (XEP-0012 §5).
 ///
@@ -65,7 +69,7 @@ pub fn answer_stranger() -> Result<Reply, Stop> {
 /// # Errors
 /// `forbidden`.
 pub fn may_ask_device(roster: &Roster, account: &BareJid, iq: &Stanza) -> Result<(), Stop> {
-    if iq.kind != Kind::Iq || iq.type_ != Type::Get || !iq.has(NS, "query") {
+    if iq.kind != Kind::Iq || iq.type_ != Type::Get || !iq.has(ns::LAST, "query") {
         return Ok(());
     }
     let authorised = iq.from.as_ref().is_none_or(|from| {
@@ -80,7 +84,7 @@ fn must_be_question(iq: &Stanza) -> Result<(), Stop> {
 }
 
 fn seconds(duration: Duration) -> Element {
-    Element::new(NS, "query").with_attr("seconds", duration.as_secs().to_string())
+    Element::new(ns::LAST, "query").with_attr("seconds", duration.as_secs().to_string())
 }
 
 #[cfg(test)]

@@ -2,14 +2,18 @@
 
 use step::{Card, Reply, Stop};
 use xmpp::error::Condition;
+use xmpp::ns;
 use xmpp::stanza::{Stanza, Type};
 
-/// The namespace.
-pub const NS: &str = "urn:xmpp:ping";
-
 /// What this file speaks of itself.
-pub const CARD: Card =
-    Card { xep: 199, version: "2.0.1", title: "XMPP Ping", host: &[NS], account: &[NS], ..Card::PLAIN };
+pub const CARD: Card = Card {
+    xep: 199,
+    version: "2.0.1",
+    title: "XMPP Ping",
+    host: &[ns::PING],
+    account: &[ns::PING],
+    ..Card::PLAIN
+};
 
 /// Answers a ping to our domain, or to an account by one who may know that it exists.
 ///

@@ -10,9 +10,6 @@ use xmpp::ns;
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::{self, Element};
 
-/// The namespace.
-pub const NS: &str = "jabber:iq:private";
-
 /// The topic of the notes: one for each name of element, with its namespace and name as key and the elements of that
 /// name as XML.
 pub const TOPIC: &str = "private";
@@ -22,8 +19,8 @@ pub const CARD: Card = Card {
     xep: 49,
     version: "1.2",
     title: "Private XML Storage",
-    host: &[NS],
-    account: &[NS],
+    host: &[ns::PRIVATE],
+    account: &[ns::PRIVATE],
     ..Card::PLAIN
 };
 
@@ -33,14 +30,14 @@ pub const CARD: Card = Card {
 /// `bad-request` for a question that does not name exactly one element; `not-acceptable` for keeping nothing or an
 /// element without a namespace of its own (XEP-0049 §2.2).
 pub fn answer_own(account: &BareJid, iq: &Stanza, step: &mut Step<'_>) -> Result<Reply, Stop> {
-    let query = iq.element(NS, "query").ok_or(Condition::BadRequest)?;
+    let query = iq.element(ns::PRIVATE, "query").ok_or(Condition::BadRequest)?;
     match iq.type_ {
         Type::Get if query.children().count() != 1 => return Err(Condition::BadRequest.into()),
         Type::Set if query.children().count() == 0 => return Err(Condition::NotAcceptable.into()),
         Type::Get | Type::Set => {}
         _ => return Err(Condition::BadRequest.into()),
     }
-    let own = |child: &Element| !matches!(child.ns(), "" | NS | ns::CLIENT);
+    let own = |child: &Element| !matches!(child.ns(), "" | ns::PRIVATE | ns::CLIENT);
     if !query.children().all(own) {
         return Err(Condition::NotAcceptable.into());
     }
@@ -75,15 +72,15 @@ pub fn returned(account: &BareJid, asked: Asked, came: Returned, step: &mut Step
 }
 
 fn show(asked: &Stanza, rows: &[(String, Vec<u8>)]) -> Result<Stanza, StanzaError> {
-    let query = asked.element(NS, "query").ok_or(Condition::BadRequest)?;
+    let query = asked.element(ns::PRIVATE, "query").ok_or(Condition::BadRequest)?;
     let wanted = query.children().next().ok_or(Condition::BadRequest)?;
     let key = key(wanted);
     let Some((_, value)) = rows.iter().find(|(kept, _)| *kept == key) else {
         // Nothing kept: the empty element, as all servers do.
         let empty = Element::new(wanted.ns(), wanted.name());
-        return Ok(asked.result_with(&Element::new(NS, "query").with_child(empty)));
+        return Ok(asked.result_with(&Element::new(ns::PRIVATE, "query").with_child(empty)));
     };
-    let whole = [format!("<query xmlns='{NS}'>").as_bytes(), value, b"</query>"].concat();
+    let whole = [format!("<query xmlns='{}'>", ns::PRIVATE).as_bytes(), value, b"</query>"].concat();
     let kept = xml::parse(&whole, xml::Limits::default())
         .map_err(|_| StanzaError::new(Condition::InternalServerError))?;
     Ok(asked.result_with(&kept))
@@ -95,7 +92,7 @@ fn keep(
     rows: &[(String, Vec<u8>)],
     step: &mut Step<'_>,
 ) -> Result<Stanza, StanzaError> {
-    let query = asked.element(NS, "query").ok_or(Condition::BadRequest)?;
+    let query = asked.element(ns::PRIVATE, "query").ok_or(Condition::BadRequest)?;
     // Several elements of one name are kept together, so that none is lost.
     let mut fresh: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for child in query.children() {
@@ -178,13 +175,13 @@ mod tests {
         assert_eq!(rows[0].0, "exodus:prefs exodus");
 
         let (result, _) = go_on(ask(Type::Get, "<exodus xmlns='exodus:prefs'/>"), &rows);
-        let query = result.element(NS, "query").expect("a query");
+        let query = result.element(ns::PRIVATE, "query").expect("a query");
         assert_eq!(query.children().count(), 2);
         let nick = query.child("exodus:prefs", "exodus").and_then(|e| e.child("exodus:prefs", "nick"));
         assert_eq!(nick.map(Element::text).as_deref(), Some("Ham<let"));
 
         let (result, _) = go_on(ask(Type::Get, "<other xmlns='x'/>"), &rows);
-        let query = result.element(NS, "query").expect("a query");
+        let query = result.element(ns::PRIVATE, "query").expect("a query");
         assert!(query.child("x", "other").is_some_and(|other| other.children().count() == 0));
     }
 

@@ -4,24 +4,20 @@ use step::{Asked, Card, Domain, Reply, Return, Returned, SessionId, Sessions, St
 use store::Write;
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
+use xmpp::ns;
 use xmpp::secret::Password;
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::Element;
-
-/// The namespace.
-pub const NS: &str = "jabber:iq:register";
 
 /// What this file speaks of itself.
 pub const CARD: Card = Card {
     xep: 77,
     version: "2.4",
     title: "In-Band Registration",
-    host: &[NS],
+    host: &[ns::REGISTER],
     note: "Registration by strangers is off by default; password change and removal are on.",
     ..Card::PLAIN
 };
-
-const DATA: &str = "jabber:x:data";
 
 /// What one of our accounts wants.
 #[derive(Debug)]
@@ -53,13 +49,13 @@ pub enum Request {
 /// # Errors
 /// `bad-request`; `not-allowed` for somebody else's password; `not-acceptable` for a password that RFC 8265 forbids.
 pub fn wish(account: &BareJid, iq: &Stanza) -> Result<Wish, Stop> {
-    let query = iq.element(NS, "query").ok_or(Condition::BadRequest)?;
+    let query = iq.element(ns::REGISTER, "query").ok_or(Condition::BadRequest)?;
     match iq.type_ {
         Type::Get => return Ok(Wish::Form),
         Type::Set => {}
         _ => return Err(Condition::BadRequest.into()),
     }
-    if query.child(NS, "remove").is_some() {
+    if query.child(ns::REGISTER, "remove").is_some() {
         // XEP-0077 §3.2
         return match query.children().count() {
             1 => Ok(Wish::Removal),
@@ -81,10 +77,10 @@ pub fn wish(account: &BareJid, iq: &Stanza) -> Result<Wish, Stop> {
 /// Answers that the account is registered (XEP-0077 §3.1). Its password is not told.
 pub fn answer_form(account: &BareJid) -> Reply {
     Reply::Result(
-        Element::new(NS, "query")
-            .with_child(Element::new(NS, "registered"))
-            .with_child(Element::new(NS, "username").with_text(account.local().unwrap_or_default()))
-            .with_child(Element::new(NS, "password")),
+        Element::new(ns::REGISTER, "query")
+            .with_child(Element::new(ns::REGISTER, "registered"))
+            .with_child(Element::new(ns::REGISTER, "username").with_text(account.local().unwrap_or_default()))
+            .with_child(Element::new(ns::REGISTER, "password")),
     )
 }
 
@@ -142,8 +138,8 @@ fn removed() -> StreamError {
 /// # Errors
 /// `registration-required` for the removal of what is not there (XEP-0077 §3.2); else `service-unavailable`.
 pub fn answer_other(iq: &Stanza) -> Result<Reply, Stop> {
-    let query = iq.element(NS, "query").filter(|_| iq.type_ == Type::Set);
-    let removal = query.is_some_and(|query| query.child(NS, "remove").is_some());
+    let query = iq.element(ns::REGISTER, "query").filter(|_| iq.type_ == Type::Set);
+    let removal = query.is_some_and(|query| query.child(ns::REGISTER, "remove").is_some());
     Err(if removal { Condition::RegistrationRequired } else { Condition::ServiceUnavailable }.into())
 }
 
@@ -154,11 +150,11 @@ pub fn answer_other(iq: &Stanza) -> Result<Reply, Stop> {
 /// `not-acceptable` for missing, empty or impossible names and passwords; `unexpected-request` for a removal before
 /// login; `bad-request`.
 pub fn request(domain: &Domain, iq: &Stanza) -> Result<Request, StanzaError> {
-    let query = iq.element(NS, "query").ok_or(Condition::BadRequest)?;
+    let query = iq.element(ns::REGISTER, "query").ok_or(Condition::BadRequest)?;
     match iq.type_ {
         Type::Get if domain.registration_open => return Ok(Request::Form(form())),
         Type::Get => return Err(Condition::ServiceUnavailable.into()),
-        Type::Set if query.child(NS, "remove").is_some() => {
+        Type::Set if query.child(ns::REGISTER, "remove").is_some() => {
             return Err(Condition::UnexpectedRequest.into());
         }
         Type::Set if domain.registration_open => {}
@@ -174,25 +170,25 @@ pub fn request(domain: &Domain, iq: &Stanza) -> Result<Request, StanzaError> {
 
 /// What must be told to register: a name and a password.
 pub fn form() -> Element {
-    Element::new(NS, "query")
+    Element::new(ns::REGISTER, "query")
         .with_child(
-            Element::new(NS, "instructions")
+            Element::new(ns::REGISTER, "instructions")
                 .with_text("Choose a username and password for use with this service."),
         )
-        .with_child(Element::new(NS, "username"))
-        .with_child(Element::new(NS, "password"))
+        .with_child(Element::new(ns::REGISTER, "username"))
+        .with_child(Element::new(ns::REGISTER, "password"))
 }
 
 /// A field's value, from the form if there is one, which goes before the elements (XEP-0077 §4); `None` if it is
 /// missing or empty.
 fn field(query: &Element, name: &str) -> Option<String> {
-    let text = match query.child(DATA, "x") {
+    let text = match query.child(ns::FORMS, "x") {
         Some(form) => form
             .children()
-            .find(|field| field.is(DATA, "field") && field.attr("var") == Some(name))?
-            .child(DATA, "value")?
+            .find(|field| field.is(ns::FORMS, "field") && field.attr("var") == Some(name))?
+            .child(ns::FORMS, "value")?
             .text(),
-        None => query.child(NS, name)?.text(),
+        None => query.child(ns::REGISTER, name)?.text(),
     };
     Some(text).filter(|text| !text.is_empty())
 }
@@ -205,7 +201,7 @@ fn prepared(password: &str) -> Result<Password, StanzaError> {
 
 /// The iq without its payload: a password is neither kept nor sent back in an error (XEP-0077 §3.3).
 fn bare_question(iq: &Stanza) -> Stanza {
-    iq.clone().without(NS, "query")
+    iq.clone().without(ns::REGISTER, "query")
 }
 
 #[cfg(test)]
@@ -265,9 +261,9 @@ mod tests {
     #[test]
     fn the_registration_is_told_without_the_password() {
         let Reply::Result(query) = answer_form(&bare("alice@one.test")) else { panic!() };
-        assert!(query.child(NS, "registered").is_some());
-        assert_eq!(query.child(NS, "username").map(Element::text).as_deref(), Some("alice"));
-        assert_eq!(query.child(NS, "password").map(Element::text).as_deref(), Some(""));
+        assert!(query.child(ns::REGISTER, "registered").is_some());
+        assert_eq!(query.child(ns::REGISTER, "username").map(Element::text).as_deref(), Some("alice"));
+        assert_eq!(query.child(ns::REGISTER, "password").map(Element::text).as_deref(), Some(""));
     }
 
     #[test]

@@ -4,25 +4,29 @@ use step::{Asked, Card, Read, Reply, Return, Returned, Step, Stop};
 use store::Write;
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::BareJid;
+use xmpp::ns;
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::{self, Element};
-
-/// The namespace.
-pub const NS: &str = "vcard-temp";
 
 /// The topic of the one note, with an empty key, that keeps the card as XML.
 pub const TOPIC: &str = "vcard";
 
 /// What this file speaks of itself.
-pub const CARD: Card =
-    Card { xep: 54, version: "1.3.0", title: "vcard-temp", host: &[NS], account: &[NS], ..Card::PLAIN };
+pub const CARD: Card = Card {
+    xep: 54,
+    version: "1.3.0",
+    title: "vcard-temp",
+    host: &[ns::VCARD],
+    account: &[ns::VCARD],
+    ..Card::PLAIN
+};
 
 /// Answers the account itself, which reads or replaces its card.
 ///
 /// # Errors
 /// `policy-violation` for a card beyond the limit of the domain; `bad-request`.
 pub fn answer_own(account: &BareJid, iq: &Stanza, step: &mut Step<'_>) -> Result<Reply, Stop> {
-    let card = iq.element(NS, "vCard").ok_or(Condition::BadRequest)?;
+    let card = iq.element(ns::VCARD, "vCard").ok_or(Condition::BadRequest)?;
     match iq.type_ {
         Type::Get => Ok(read(account, iq, step)),
         Type::Set => {
@@ -94,7 +98,7 @@ pub fn returned(account: &BareJid, asked: Asked, came: Returned, step: &mut Step
 
 /// The card that a note keeps; `None` if it is not XML, which is our fault.
 fn stored(value: &[u8]) -> Option<Element> {
-    xml::parse(value, xml::Limits::default()).ok().filter(|card| card.is(NS, "vCard"))
+    xml::parse(value, xml::Limits::default()).ok().filter(|card| card.is(ns::VCARD, "vCard"))
 }
 
 #[cfg(test)]
@@ -137,8 +141,8 @@ mod tests {
         let rows = vec![(String::new(), value.clone())];
         let answer = answered("bob@two.test/x", Returned::Notes(rows));
         assert_eq!(answer.to, Some(jid("bob@two.test/x")));
-        let card = answer.element(NS, "vCard").expect("a card");
-        assert_eq!(card.child(NS, "FN").map(Element::text).as_deref(), Some("Alice & all"));
+        let card = answer.element(ns::VCARD, "vCard").expect("a card");
+        assert_eq!(card.child(ns::VCARD, "FN").map(Element::text).as_deref(), Some("Alice & all"));
     }
 
     #[test]

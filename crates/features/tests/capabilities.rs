@@ -3,6 +3,7 @@
 use features::{ad_hoc, blocking, caps, disco, ping, vcard, version};
 use step::{Card, Domain, Reply};
 use xmpp::jid::Jid;
+use xmpp::ns;
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::Element;
 
@@ -21,7 +22,7 @@ fn domain() -> Domain {
 
 fn ask(node: Option<&str>) -> Element {
     let domain = domain();
-    let query = Element::new(disco::INFO, "query").with_attr_opt("node", node);
+    let query = Element::new(ns::DISCO_INFO, "query").with_attr_opt("node", node);
     let iq = Stanza::iq(Type::Get, "1")
         .with_from(Jid::new("bob@two.test/x").expect("an address"))
         .with_to(domain.jid.clone())

@@ -7,7 +7,6 @@ pub mod c2s;
 pub mod client;
 mod framing;
 pub mod limits;
-mod names;
 pub mod sasl;
 mod seed;
 mod tls;

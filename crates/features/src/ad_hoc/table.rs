@@ -2,6 +2,7 @@
 
 use step::Domain;
 use xmpp::jid::Jid;
+use xmpp::ns;
 use xmpp::xml::Element;
 
 /// A command as an admin sees it, and what the desk calls it.
@@ -159,18 +160,17 @@ pub(super) fn find(node: &str) -> Option<&'static Command> {
 impl Field {
     /// The field as it stands empty in the form.
     pub(super) fn element(&self) -> Element {
-        let data = super::DATA;
-        let mut field = Element::new(data, "field")
+        let mut field = Element::new(ns::FORMS, "field")
             .with_attr("var", self.var)
             .with_attr("label", self.label)
             .with_attr("type", self.input.form_type());
         if self.required {
-            field.push(Element::new(data, "required"));
+            field.push(Element::new(ns::FORMS, "required"));
         }
         if self.input == Input::Count {
             for count in ["25", "50", "100", "200", "none"] {
-                let value = Element::new(data, "value").with_text(count);
-                let option = Element::new(data, "option").with_attr("label", count);
+                let value = Element::new(ns::FORMS, "value").with_text(count);
+                let option = Element::new(ns::FORMS, "option").with_attr("label", count);
                 field.push(option.with_child(value));
             }
         }

@@ -8,7 +8,7 @@ const ADMIN_DESK: &str = "admin@one.test/desk";
 
 fn order(from: &str, name: &str, attributes: &str, inner: &str) -> Stanza {
     let node = format!("http://jabber.org/protocol/admin#{name}");
-    iq(Type::Set, &format!("<command xmlns='{NS}' node='{node}' {attributes}>{inner}</command>"))
+    iq(Type::Set, &format!("<command xmlns='http://jabber.org/protocol/commands' node='{node}' {attributes}>{inner}</command>"))
         .with_from(jid(from))
 }
 
@@ -64,7 +64,8 @@ fn only_admins_run_commands_and_only_known_ones() {
     assert_eq!(by(&mut desk, "bob@one.test/x", "add-user"), "forbidden ");
     assert_eq!(by(&mut desk, "admin@two.test/x", "add-user"), "forbidden ");
     assert_eq!(by(&mut desk, ADMIN_DESK, "launch-missiles"), "item-not-found ");
-    let get = iq(Type::Get, &format!("<command xmlns='{NS}' node='x'/>")).with_from(jid(ADMIN_DESK));
+    let get = iq(Type::Get, &format!("<command xmlns='http://jabber.org/protocol/commands' node='x'/>"))
+        .with_from(jid(ADMIN_DESK));
     assert_eq!(conditions(answered(&mut desk, &get).0), "bad-request ");
     assert!(desk.open.is_empty());
 }
@@ -81,12 +82,12 @@ fn a_command_without_a_form_runs_at_once() {
     let lines = vec![("count".to_owned(), "123".to_owned())];
     let (_, left) = stepped(|step| returned(asked, Returned::Command(Ok(lines)), step));
     let answers = routed(&left);
-    let command = answers[0].element(NS, "command").expect("a command");
+    let command = answers[0].element(ns::COMMANDS, "command").expect("a command");
     assert_eq!(command.attr("status"), Some("completed"));
     assert!(command.attr("sessionid").is_some_and(|id| !id.is_empty()));
-    let form = command.child(DATA, "x").expect("a form");
+    let form = command.child(ns::FORMS, "x").expect("a form");
     let field = form.children().nth(1).expect("a field");
-    let value = field.child(DATA, "value").map(Element::text);
+    let value = field.child(ns::FORMS, "value").map(Element::text);
     assert_eq!(field.attr("var"), Some("registeredusersnum"));
     assert_eq!(value.as_deref(), Some("123"));
     assert_eq!(answers[0].to, Some(jid(ADMIN_DESK)));
@@ -98,15 +99,15 @@ fn a_form_is_handed_out_filled_in_and_run() {
     let (reply, left) = answered(&mut desk, &order(ADMIN_DESK, "add-user", "", ""));
     let form = command(reply);
     assert!(left.acts.is_empty());
-    let actions = form.child(NS, "actions").expect("actions");
+    let actions = form.child(ns::COMMANDS, "actions").expect("actions");
     assert_eq!(actions.attr("execute"), Some("complete"));
-    assert!(actions.child(NS, "complete").is_some());
-    let fields = form.child(DATA, "x").expect("a form");
+    assert!(actions.child(ns::COMMANDS, "complete").is_some());
+    let fields = form.child(ns::FORMS, "x").expect("a form");
     assert!(fields.children().any(|field| field.attr("var") == Some("accountjid")));
 
     let id = form.attr("sessionid").expect("a session").to_owned();
     let filled = submit(&[
-        ("FORM_TYPE", ADMIN),
+        ("FORM_TYPE", ns::ADMIN),
         ("accountjid", "Juliet@one.test"),
         ("password", " R0m30 "),
         ("password-verify", " R0m30 "),
@@ -123,7 +124,7 @@ fn a_form_is_handed_out_filled_in_and_run() {
     assert!(desk.open.is_empty());
 
     let (_, left) = stepped(|step| returned(asked.clone(), Returned::Command(Ok(vec![])), step));
-    let done = routed(&left)[0].element(NS, "command").expect("a command");
+    let done = routed(&left)[0].element(ns::COMMANDS, "command").expect("a command");
     assert_eq!((done.attr("status"), done.attr("sessionid")), (Some("completed"), Some(&*id)));
 
     let (reply, _) = answered(&mut desk, &back);
@@ -131,8 +132,8 @@ fn a_form_is_handed_out_filled_in_and_run() {
 
     let failed = Returned::Command(Err("There is such a user already".to_owned()));
     let (_, left) = stepped(|step| returned(asked.clone(), failed, step));
-    let done = routed(&left)[0].element(NS, "command").expect("a command");
-    let note = done.child(NS, "note").expect("a note");
+    let done = routed(&left)[0].element(ns::COMMANDS, "command").expect("a command");
+    let note = done.child(ns::COMMANDS, "note").expect("a note");
     assert_eq!((note.attr("type"), done.attr("status")), (Some("error"), Some("completed")));
 
     let refused = Returned::Refused(StanzaError::new(Condition::ResourceConstraint));

@@ -54,7 +54,7 @@ fn what_goes_to_a_blocked_address_is_not_acceptable() {
     let to = |to: &str| Stanza::message(Type::Chat).with_from(jid("alice@one.test/phone")).with_to(jid(to));
     let Err(Stop::Bounce(error)) = may_send(&list, &to("bob@two.test")) else { panic!() };
     assert_eq!(error.condition, Condition::NotAcceptable);
-    assert!(error.app.is_some_and(|app| app.is(ERRORS, "blocked")));
+    assert!(error.app.is_some_and(|app| app.is(ns::BLOCKING_ERRORS, "blocked")));
     assert!(may_send(&list, &to("bob@three.test")).is_ok());
     assert!(may_send(&list, &to("alice@one.test/laptop")).is_ok());
     assert!(may_send(&list, &Stanza::presence(Type::Available)).is_ok());
@@ -136,7 +136,7 @@ fn blocking_writes_pushes_and_says_goodbye() {
     let pushes = to_sessions(&left);
     assert_eq!(pushes.len(), 1);
     assert_eq!(pushes[0].0, SessionId(1));
-    assert!(pushes[0].1.has(NS, "block"));
+    assert!(pushes[0].1.has(ns::BLOCKING, "block"));
     assert!(devices.find(SessionId(1)).is_some_and(|session| session.directed.is_empty()));
     assert!(list.blocks(&jid("bob@two.test/any")));
 }
@@ -210,5 +210,5 @@ fn unblocking_nobody_in_particular_unblocks_all() {
     assert_eq!(notes(&left).len(), 2);
     assert!(list.is_empty());
     let pushes = to_sessions(&left);
-    assert_eq!(pushes[0].1.element(NS, "unblock").map(|u| u.children().count()), Some(0));
+    assert_eq!(pushes[0].1.element(ns::BLOCKING, "unblock").map(|u| u.children().count()), Some(0));
 }

@@ -9,11 +9,11 @@ use super::line::{Line, Reframe, is_stanza};
 use super::opening::Opening;
 use super::{Answer, Event, State};
 use crate::limits::LOGIN_FAILURES_MAX;
-use crate::names;
 use crate::sasl::plain::Plain;
 use crate::sasl::scram::{Binding, Challenged, ClientFirst, ScramCredentials, ScramHash, ScramKeys};
 use crate::sasl::{self, BindingType, Identity, Mechanism, Offer, SaslCondition};
 use crate::sasl::{anonymous, external};
+use xmpp::ns;
 
 /// The features are out; the client may secure the channel, register or log in.
 #[derive(Debug)]
@@ -71,14 +71,14 @@ impl Authenticating {
 
     pub fn element(mut self: Box<Self>, top: &Top<'_>, line: &mut Line) -> Result<State, StreamError> {
         let outcome = match (top.ns(), top.name()) {
-            (names::TLS, "starttls") => return self.start_tls(&top.element(), line),
-            (names::SASL, "auth") => {
+            (ns::TLS, "starttls") => return self.start_tls(&top.element(), line),
+            (ns::SASL, "auth") => {
                 // RFC 6120 §6.4.2: a new <auth/> discards the exchange that was running.
                 self.exchange = Exchange::Idle;
                 self.begin(&top.element(), line)
             }
-            (names::SASL, "response") => self.respond(&top.element(), line),
-            (names::SASL, "abort") => Err(SaslCondition::Aborted),
+            (ns::SASL, "response") => self.respond(&top.element(), line),
+            (ns::SASL, "abort") => Err(SaslCondition::Aborted),
             _ if is_stanza(top) => return self.stanza(top, line),
             _ => return Err(StreamCondition::UnsupportedStanzaType.into()),
         };
@@ -142,7 +142,7 @@ impl Authenticating {
 
     fn start_tls(mut self: Box<Self>, command: &Element, line: &mut Line) -> Result<State, StreamError> {
         // RFC 6120 §5.4.2.2: not offered, or malformed. The schema (§A.3) lets the command be <required/>.
-        let only_required = command.children().all(|child| child.is(names::TLS, "required"));
+        let only_required = command.children().all(|child| child.is(ns::TLS, "required"));
         if !line.starttls || !only_required || !command.text().trim().is_empty() {
             return Err(line.refuse_tls());
         }
@@ -164,7 +164,7 @@ impl Authenticating {
         let text = auth.text();
         // ANONYMOUS needs no data (XEP-0175 §2); all others do, and are asked for it.
         if text.is_empty() && mechanism != Mechanism::Anonymous {
-            line.write_element(&Element::new(names::SASL, "challenge"));
+            line.write_element(&Element::new(ns::SASL, "challenge"));
             return Ok(Outcome::Waiting(Exchange::Chosen(mechanism)));
         }
         self.start(mechanism, &sasl::decode(&text)?, line)
@@ -243,7 +243,7 @@ impl Authenticating {
         let nonce = line.seed.token();
         let downgrade = self.offer.downgrade_hash(hash);
         let (challenged, message) = Challenged::new(&first, hash, keys, decoy, &nonce, &binding, &downgrade);
-        let challenge = Element::new(names::SASL, "challenge");
+        let challenge = Element::new(ns::SASL, "challenge");
         line.write_element(&challenge.with_text(&sasl::encode(&message)));
         let identity = Identity::proven(account, mechanism);
         Outcome::Waiting(Exchange::Challenged(challenged, identity))
@@ -256,7 +256,7 @@ impl Authenticating {
         let Some(Ok(mut stanza)) = read.filter(|_| allowed && top.name() == "iq") else {
             return Err(StreamCondition::NotAuthorized.into());
         };
-        if !stanza.is_request() || !stanza.has(names::REGISTER, "query") {
+        if !stanza.is_request() || !stanza.has(ns::REGISTER, "query") {
             return Err(StreamCondition::NotAuthorized.into());
         }
         stanza.from = None;
@@ -273,7 +273,7 @@ fn succeed(identity: Identity, data: Option<String>, line: &mut Line) -> Result<
         return Err(StreamCondition::InvalidFrom.into());
     }
     line.claimed = None;
-    let success = Element::new(names::SASL, "success");
+    let success = Element::new(ns::SASL, "success");
     let success = match data {
         Some(data) => success.with_text(&sasl::encode(&data)),
         None => success,

@@ -12,8 +12,8 @@ use super::bound::Bound;
 use super::line::{Line, Reframe, is_stanza};
 use super::{Answer, Event, State};
 use crate::limits::BIND_REFUSALS_MAX;
-use crate::names;
 use crate::sasl::Identity;
+use xmpp::ns;
 
 /// Waits for the request to bind, then for the server's word on it.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Binding {
         let not_authorized = || StreamError::from(StreamCondition::NotAuthorized);
         let read = top.stanza(line.lang.as_deref()).ok_or_else(not_authorized)?;
         let mut request = read.map_err(|_| not_authorized())?;
-        if request.type_ != Type::Set || !request.has(names::BIND, "bind") {
+        if request.type_ != Type::Set || !request.has(ns::BIND, "bind") {
             return Err(not_authorized());
         }
         (request.to, request.from) = (None, None);
@@ -86,8 +86,8 @@ impl Binding {
 }
 
 fn bind(request: &Stanza, jid: FullJid, line: &mut Line) -> State {
-    let text = Element::new(names::BIND, "jid").with_text(jid.as_str());
-    let bind = Element::new(names::BIND, "bind").with_child(text);
+    let text = Element::new(ns::BIND, "jid").with_text(jid.as_str());
+    let bind = Element::new(ns::BIND, "bind").with_child(text);
     line.write_stanza(&request.result_with(&bind));
     line.reframe = Some(Reframe::Raise);
     State::Bound(Bound::new(jid, line.lang.as_deref().map(Arc::from), line.now))
@@ -95,8 +95,8 @@ fn bind(request: &Stanza, jid: FullJid, line: &mut Line) -> State {
 
 /// The resource the client wishes in its prepared form; none: any.
 fn wished_resource(request: &Stanza, identity: &Identity) -> Result<Option<String>, StanzaError> {
-    let bind = request.element(names::BIND, "bind");
-    let Some(resource) = bind.as_ref().and_then(|bind| bind.child(names::BIND, "resource")) else {
+    let bind = request.element(ns::BIND, "bind");
+    let Some(resource) = bind.as_ref().and_then(|bind| bind.child(ns::BIND, "resource")) else {
         return Ok(None);
     };
     let resource = resource.text();

@@ -11,7 +11,7 @@ use xmpp::xml::Top;
 
 use super::Event;
 use super::line::Line;
-use crate::names;
+use xmpp::ns;
 
 /// The stream proper.
 #[derive(Debug)]
@@ -63,13 +63,13 @@ impl Bound {
             Some(Ok(host)) => ping.with_from(host),
             _ => ping,
         };
-        line.write_stanza(&ping.with_child(&Element::new(names::PING, "ping")));
+        line.write_stanza(&ping.with_child(&Element::new(ns::PING, "ping")));
         self.ping = Some(Ping { id, sent: line.now });
         Ok(())
     }
 
     pub fn element(self, top: &Top<'_>, line: &mut Line) -> Result<Self, StreamError> {
-        if top.ns() != names::CLIENT {
+        if top.ns() != ns::CLIENT {
             return Err(StreamCondition::UnsupportedStanzaType.into());
         }
         match top.stanza(self.lang.as_deref()) {
@@ -127,11 +127,11 @@ fn formality(iq: &Stanza) -> Option<Stanza> {
     if iq.type_ != Type::Set {
         return None;
     }
-    if iq.has(names::SESSION, "session") {
+    if iq.has(ns::SESSION, "session") {
         // RFC 3921 §3; RFC 6121 appendix E.
         return Some(iq.result());
     }
-    if iq.has(names::BIND, "bind") {
+    if iq.has(ns::BIND, "bind") {
         // One resource per stream (RFC 6120 §7.6.2.2).
         return iq.error_reply(&StanzaError::new(Condition::NotAllowed));
     }

@@ -13,10 +13,10 @@ use xmpp::xml::Top;
 use super::{C2sSettings, CloseReason, Event, State, TransportFacts};
 use crate::framing::{Dialect, Header};
 use crate::limits::Allowance;
-use crate::names;
 use crate::sasl::Identity;
 use crate::seed::Seed;
 use crate::tls::TlsFacts;
+use xmpp::ns;
 
 /// How the reader must change once the current frame is dealt with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(super) struct Line {
     /// The stream's default language, for stanzas that name none.
     pub lang: Option<String>,
     pub identity: Option<Identity>,
-    /// The version that our header names, if any (RFC 6120 §4.7.5).
+    /// The version that our header ns, if any (RFC 6120 §4.7.5).
     pub version: Option<String>,
     /// When the current stage of the login must be over.
     pub deadline: Instant,
@@ -192,18 +192,18 @@ impl Line {
 
     /// STARTTLS is not possible here, or was not rightly asked for: the stream ends with it (RFC 6120 §5.4.2.2).
     pub fn refuse_tls(&mut self) -> StreamError {
-        self.write_element(&Element::new(names::TLS, "failure"));
+        self.write_element(&Element::new(ns::TLS, "failure"));
         self.write_close();
         StreamCondition::PolicyViolation.into()
     }
 
     pub fn write_features(&mut self, features: impl IntoIterator<Item = Element>) {
-        self.write_element(&Element::new(names::STREAM, "features").with_children(features));
+        self.write_element(&Element::new(ns::STREAM, "features").with_children(features));
     }
 
     /// The client sent a stream error: the stream is over.
     pub fn peer_failed(&mut self, error: &Element) -> State {
-        let condition = error.children().find(|child| child.ns() == names::STREAM_ERRORS);
+        let condition = error.children().find(|child| child.ns() == ns::STREAM_ERRORS);
         let condition = condition.map_or("undefined-condition", |child| child.name());
         let condition = condition.to_owned();
         self.write_close();
@@ -213,15 +213,15 @@ impl Line {
 }
 
 pub(super) fn is_stream_error(top: &Top<'_>) -> bool {
-    top.name() == "error" && top.ns() == names::STREAM
+    top.name() == "error" && top.ns() == ns::STREAM
 }
 
 /// Whether the element asks for TLS.
 pub(super) fn is_starttls(top: &Top<'_>) -> bool {
-    top.name() == "starttls" && top.ns() == names::TLS
+    top.name() == "starttls" && top.ns() == ns::TLS
 }
 
 /// Whether the element is a stanza, whatever its content.
 pub(super) fn is_stanza(top: &Top<'_>) -> bool {
-    matches!(top.name(), "message" | "presence" | "iq") && top.ns() == names::CLIENT
+    matches!(top.name(), "message" | "presence" | "iq") && top.ns() == ns::CLIENT
 }

@@ -10,7 +10,7 @@ use super::State;
 use super::authenticating::Authenticating;
 use super::binding::Binding;
 use super::line::Line;
-use crate::names;
+use xmpp::ns;
 
 /// Waits for a stream header; before login, or after it to bind a resource.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Opening {
         line.address(header.from.as_deref());
         line.version = answered(header.version.as_deref());
         // RFC 6120 §4.8.2: the content's namespace, or none of its own: then each element says which it is of.
-        if !matches!(header.content_ns.as_str(), names::CLIENT | names::STREAM | "") {
+        if !matches!(header.content_ns.as_str(), ns::CLIENT | ns::STREAM | "") {
             return Err(StreamCondition::InvalidNamespace.into());
         }
         pin_host(header, line)?;
@@ -103,14 +103,14 @@ fn login_features(line: &Line) -> Vec<Element> {
     let settings = &line.settings;
     let mut features = Vec::new();
     if line.starttls {
-        let mut starttls = Element::new(names::TLS, "starttls");
+        let mut starttls = Element::new(ns::TLS, "starttls");
         if settings.tls_required {
-            starttls.push(Element::new(names::TLS, "required"));
+            starttls.push(Element::new(ns::TLS, "required"));
         }
         features.push(starttls);
     }
     if settings.register && (line.tls.is_some() || !settings.tls_required) {
-        features.push(Element::new(names::REGISTER_FEATURE, "register"));
+        features.push(Element::new(ns::REGISTER_FEATURE, "register"));
     }
     features.push(settings.limits_feature(&settings.limits_before));
     features
@@ -118,11 +118,11 @@ fn login_features(line: &Line) -> Vec<Element> {
 
 fn bind_features(line: &Line) -> Vec<Element> {
     let settings = &line.settings;
-    let optional = Element::new(names::SESSION, "optional");
+    let optional = Element::new(ns::SESSION, "optional");
     let mut features = vec![
-        Element::new(names::BIND, "bind"),
+        Element::new(ns::BIND, "bind"),
         // RFC 3921 clients open a session; RFC 6121 made that a formality.
-        Element::new(names::SESSION, "session").with_child(optional),
+        Element::new(ns::SESSION, "session").with_child(optional),
         settings.limits_feature(&settings.limits_after),
     ];
     features.extend(settings.features.iter().cloned());

@@ -6,7 +6,7 @@ use xmpp::xml::Element;
 use super::line::Line;
 use super::opening::Opening;
 use super::{Answer, Event, State};
-use crate::names;
+use xmpp::ns;
 
 /// Waits for the handshake.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Securing;
 impl Securing {
     /// Gives the go-ahead.
     pub fn begin(line: &mut Line) -> Self {
-        line.write_element(&Element::new(names::TLS, "proceed"));
+        line.write_element(&Element::new(ns::TLS, "proceed"));
         line.ask(Event::StartTls);
         Securing
     }

@@ -6,10 +6,10 @@ use xmpp::xml::Element;
 use xmpp::xml::Limits;
 
 use crate::limits::{self, Allowance, Deadlines};
-use crate::names;
 use crate::sasl::scram::{self, ScramHash};
 use crate::sasl::{BindingType, Mechanism, Offer, external};
 use crate::tls::TlsFacts;
+use xmpp::ns;
 
 /// Settings of every client stream of one listener.
 #[derive(Debug, Clone)]
@@ -114,11 +114,11 @@ impl C2sSettings {
     /// The `<limits/>` feature of XEP-0478 with these limits.
     pub(crate) fn limits_feature(&self, limits: &Limits) -> Element {
         let bytes = limits.stanza_bytes.to_string();
-        let bytes = Element::new(names::LIMITS, "max-bytes").with_text(&bytes);
-        let mut feature = Element::new(names::LIMITS, "limits").with_child(bytes);
+        let bytes = Element::new(ns::STREAM_LIMITS, "max-bytes").with_text(&bytes);
+        let mut feature = Element::new(ns::STREAM_LIMITS, "limits").with_child(bytes);
         if let Some(idle) = self.idle_ping {
             let idle = idle.as_secs().to_string();
-            feature.push(Element::new(names::LIMITS, "idle-seconds").with_text(&idle));
+            feature.push(Element::new(ns::STREAM_LIMITS, "idle-seconds").with_text(&idle));
         }
         feature
     }

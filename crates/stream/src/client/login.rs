@@ -3,10 +3,10 @@
 use xmpp::xml::Element;
 
 use super::{ClientSettings, Login};
-use crate::names;
 use crate::sasl::scram::{Binding, ClientExchange, ClientProof};
 use crate::sasl::{self, BindingType, Mechanism, plain};
 use crate::tls::TlsFacts;
+use xmpp::ns;
 
 /// A running mechanism.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ struct Advertised {
 
 impl Advertised {
     fn read(features: &Element) -> Self {
-        let mechanisms = features.child(names::SASL, "mechanisms");
+        let mechanisms = features.child(ns::SASL, "mechanisms");
         let mechanisms = mechanisms.into_iter().flat_map(|list| list.children());
-        let bindings = features.child(names::SASL_CB, "sasl-channel-binding");
+        let bindings = features.child(ns::SASL_CB, "sasl-channel-binding");
         let bindings = bindings.into_iter().flat_map(|list| list.children());
         Advertised {
             mechanisms: mechanisms.map(|mechanism| mechanism.text()).collect(),
@@ -76,7 +76,7 @@ pub(super) fn begin(
     };
     let mechanism = *mechanism.ok_or("no mechanism suits")?;
     let (exchange, message) = start(mechanism, &settings.login, &advertised, shared, tls, nonce)?;
-    let auth = Element::new(names::SASL, "auth").with_attr("mechanism", mechanism.name());
+    let auth = Element::new(ns::SASL, "auth").with_attr("mechanism", mechanism.name());
     Ok((exchange, auth.with_text(&sasl::encode(&message))))
 }
 
@@ -130,7 +130,7 @@ impl Exchange {
             return Err("a challenge out of turn");
         };
         let (proof, message) = exchange.prove(&data, password, &seen)?;
-        let response = Element::new(names::SASL, "response").with_text(&sasl::encode(&message));
+        let response = Element::new(ns::SASL, "response").with_text(&sasl::encode(&message));
         Ok((Exchange::Proof(proof), response))
     }
 

@@ -16,11 +16,11 @@ use xmpp::xml::Element;
 use crate::c2s::TransportFacts;
 use crate::framing::{Dialect, Frame, Framing, Header};
 use crate::limits;
-use crate::names;
 use crate::sasl::{Mechanism, SaslCondition};
 use crate::seed::Seed;
 use crate::tls::TlsFacts;
 use login::Exchange;
+use xmpp::ns;
 
 /// What a client knows and wants.
 #[derive(Debug, Clone)]
@@ -314,7 +314,7 @@ impl Client {
                 }
                 self.finish(ClientClosed::Ended);
             }
-            Received::Element(element) if element.is(names::STREAM, "error") => {
+            Received::Element(element) if element.is(ns::STREAM, "error") => {
                 if !matches!(self.state, State::Closing) {
                     self.dialect.write_close(&mut self.out);
                 }
@@ -327,7 +327,7 @@ impl Client {
     fn element(&mut self, element: Element) {
         match mem::replace(&mut self.state, State::Closed) {
             State::Features => self.features(element),
-            State::Proceeding if element.is(names::TLS, "proceed") => {
+            State::Proceeding if element.is(ns::TLS, "proceed") => {
                 self.state = State::Securing;
                 self.events.push_back(ClientEvent::StartTls);
             }
@@ -343,7 +343,7 @@ impl Client {
     }
 
     fn features(&mut self, features: Element) {
-        if !features.is(names::STREAM, "features") {
+        if !features.is(ns::STREAM, "features") {
             return self.protocol("no features");
         }
         self.events.push_back(ClientEvent::Features(features.clone()));
@@ -354,9 +354,9 @@ impl Client {
         if self.logged_in {
             return self.bind(&features);
         }
-        let starttls = features.child(names::TLS, "starttls").is_some();
+        let starttls = features.child(ns::TLS, "starttls").is_some();
         if self.tls.is_none() && starttls && self.settings.starttls {
-            self.send(&Element::new(names::TLS, "starttls"));
+            self.send(&Element::new(ns::TLS, "starttls"));
             self.state = State::Proceeding;
             return;
         }
@@ -376,14 +376,14 @@ impl Client {
 
     fn login(&mut self, exchange: Exchange, element: &Element) {
         match element.name() {
-            _ if element.ns() != names::SASL => self.protocol("not SASL"),
+            _ if element.ns() != ns::SASL => self.protocol("not SASL"),
             "challenge" => match exchange.respond(&self.settings, element) {
                 Ok((exchange, response)) => {
                     self.send(&response);
                     self.state = State::Login(exchange);
                 }
                 Err(why) => {
-                    self.send(&Element::new(names::SASL, "abort"));
+                    self.send(&Element::new(ns::SASL, "abort"));
                     self.protocol(why);
                 }
             },
@@ -406,20 +406,20 @@ impl Client {
     }
 
     fn bind(&mut self, features: &Element) {
-        if features.child(names::BIND, "bind").is_none() {
+        if features.child(ns::BIND, "bind").is_none() {
             return self.protocol("no resource binding");
         }
-        let mut bind = Element::new(names::BIND, "bind");
+        let mut bind = Element::new(ns::BIND, "bind");
         if let Some(resource) = &self.settings.resource {
-            bind.push(Element::new(names::BIND, "resource").with_text(resource));
+            bind.push(Element::new(ns::BIND, "resource").with_text(resource));
         }
         self.send_stanza(&Stanza::iq(Type::Set, BIND_ID).with_child(&bind));
         self.state = State::Binding;
     }
 
     fn binding(&mut self, iq: Element) {
-        let bind = iq.child(names::BIND, "bind");
-        let jid = bind.and_then(|bind| bind.child(names::BIND, "jid"));
+        let bind = iq.child(ns::BIND, "bind");
+        let jid = bind.and_then(|bind| bind.child(ns::BIND, "jid"));
         match jid.and_then(|jid| FullJid::new(jid.text().trim()).ok()) {
             Some(jid) if iq.attr("type") == Some("result") && iq.attr("id") == Some(BIND_ID) => {
                 self.jid = Some(jid.clone());

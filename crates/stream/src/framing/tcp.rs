@@ -5,7 +5,7 @@ use xmpp::xml::Element;
 use xmpp::xml::{Item, Limits, ScanError, Scanner};
 
 use super::{Frame, Header};
-use crate::names;
+use xmpp::ns;
 
 /// Reads the frames of a TCP connection.
 #[derive(Debug)]
@@ -51,8 +51,8 @@ pub fn write_open(header: &Header<'_>, out: &mut Vec<u8>) {
         ("id", header.id),
         ("version", header.version),
         ("xml:lang", header.lang),
-        ("xmlns", Some(names::CLIENT)),
-        ("xmlns:stream", Some(names::STREAM)),
+        ("xmlns", Some(ns::CLIENT)),
+        ("xmlns:stream", Some(ns::STREAM)),
     ];
     for (name, value) in attributes {
         let Some(value) = value else { continue };
@@ -71,8 +71,8 @@ pub fn write_close(out: &mut Vec<u8>) {
 
 pub fn write_element(element: &Element, out: &mut Vec<u8>) {
     // The stream's own elements carry its prefix: old parsers look for it.
-    if element.ns() != names::STREAM {
-        element.write(names::CLIENT, out);
+    if element.ns() != ns::STREAM {
+        element.write(ns::CLIENT, out);
         return;
     }
     let name = element.name().as_bytes();
@@ -80,7 +80,7 @@ pub fn write_element(element: &Element, out: &mut Vec<u8>) {
     out.extend_from_slice(name);
     out.push(b'>');
     for child in element.children() {
-        child.write(names::CLIENT, out);
+        child.write(ns::CLIENT, out);
     }
     out.extend_from_slice(b"</stream:");
     out.extend_from_slice(name);
@@ -117,7 +117,7 @@ mod tests {
         let mut out = Vec::new();
         write_open(&header, &mut out);
         write_element(
-            &Element::new(names::STREAM, "features").with_child(Element::new(names::BIND, "bind")),
+            &Element::new(ns::STREAM, "features").with_child(Element::new(ns::BIND, "bind")),
             &mut out,
         );
         write_close(&mut out);

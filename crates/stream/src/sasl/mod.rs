@@ -10,9 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use xmpp::jid::BareJid;
 use xmpp::xml::Element;
 
-use crate::names;
 use crate::tls::TlsFacts;
 use scram::ScramHash;
+use xmpp::ns;
 
 /// A way to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,7 +119,7 @@ impl SaslCondition {
 
     /// The `<failure/>` that tells the client.
     pub(crate) fn failure(self) -> Element {
-        Element::new(names::SASL, "failure").with_child(Element::new(names::SASL, self.name()))
+        Element::new(ns::SASL, "failure").with_child(Element::new(ns::SASL, self.name()))
     }
 }
 
@@ -199,16 +199,16 @@ impl Offer {
             let kinds = self
                 .bindings
                 .iter()
-                .map(|kind| Element::new(names::SASL_CB, "channel-binding").with_attr("type", kind.name()));
-            let bindings = Element::new(names::SASL_CB, "sasl-channel-binding");
+                .map(|kind| Element::new(ns::SASL_CB, "channel-binding").with_attr("type", kind.name()));
+            let bindings = Element::new(ns::SASL_CB, "sasl-channel-binding");
             features.push(bindings.with_children(kinds));
         }
         if !self.mechanisms.is_empty() {
             let each = self
                 .mechanisms
                 .iter()
-                .map(|mechanism| Element::new(names::SASL, "mechanism").with_text(mechanism.name()));
-            features.push(Element::new(names::SASL, "mechanisms").with_children(each));
+                .map(|mechanism| Element::new(ns::SASL, "mechanism").with_text(mechanism.name()));
+            features.push(Element::new(ns::SASL, "mechanisms").with_children(each));
         }
         features
     }
