@@ -8,8 +8,8 @@ const ADMIN_DESK: &str = "admin@one.test/desk";
 
 fn order(from: &str, name: &str, attributes: &str, inner: &str) -> Stanza {
     let node = format!("http://jabber.org/protocol/admin#{name}");
-    iq(Type::Set, &format!("<command xmlns='http://jabber.org/protocol/commands' node='{node}' {attributes}>{inner}</command>"))
-        .with_from(jid(from))
+    let command = format!("<command xmlns='{}' node='{node}' {attributes}>{inner}</command>", ns::COMMANDS);
+    iq(Type::Set, &command).with_from(jid(from))
 }
 
 fn answered(desk: &mut Desk, order: &Stanza) -> (Result<Reply, Stop>, Yield) {
@@ -64,7 +64,7 @@ fn only_admins_run_commands_and_only_known_ones() {
     assert_eq!(by(&mut desk, "bob@one.test/x", "add-user"), "forbidden ");
     assert_eq!(by(&mut desk, "admin@two.test/x", "add-user"), "forbidden ");
     assert_eq!(by(&mut desk, ADMIN_DESK, "launch-missiles"), "item-not-found ");
-    let get = iq(Type::Get, &format!("<command xmlns='http://jabber.org/protocol/commands' node='x'/>"))
+    let get = iq(Type::Get, "<command xmlns='http://jabber.org/protocol/commands' node='x'/>")
         .with_from(jid(ADMIN_DESK));
     assert_eq!(conditions(answered(&mut desk, &get).0), "bad-request ");
     assert!(desk.open.is_empty());
