@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use step::{Card, Reply, Roster, Sessions, Stop};
+use step::{Card, LastSeen, Reply, Roster, Sessions, Stop};
 use xmpp::error::Condition;
 use xmpp::jid::BareJid;
 use xmpp::ns;
@@ -29,14 +29,13 @@ pub fn answer_host(iq: &Stanza, uptime: Duration) -> Result<Reply, Stop> {
 }
 
 /// Answers how long an account has been away, to the account itself or to one who may see its presence
-/// (XEP-0012 §3): zero if a device is connected, else the time since `seen_at` with the status it left with.
+/// (XEP-0012 §3): zero if a device is connected, else the time since it was `last_seen`, with the status it left with.
 ///
 /// # Errors
 /// `bad-request` for a set; `service-unavailable` when it has never been seen.
 pub fn answer_account(
     sessions: &Sessions,
-    seen_at: Option<SystemTime>,
-    status: Option<&str>,
+    last_seen: &LastSeen,
     iq: &Stanza,
     wall: SystemTime,
 ) -> Result<Reply, Stop> {
@@ -44,12 +43,12 @@ pub fn answer_account(
     if !sessions.is_empty() {
         return Ok(Reply::Result(seconds(Duration::ZERO)));
     }
-    let Some(seen_at) = seen_at else {
+    let Some(seen_at) = last_seen.at else {
         return Err(Condition::ServiceUnavailable.into());
     };
     // The clock of the day may have been set back since.
     let away = seconds(wall.duration_since(seen_at).unwrap_or_default());
-    Ok(Reply::Result(match status {
+    Ok(Reply::Result(match &last_seen.status {
         Some(status) => away.with_text(status),
         None => away,
     }))
@@ -110,23 +109,21 @@ mod tests {
     #[test]
     fn an_absent_account_tells_when_it_left_and_what_it_said() {
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(10_000);
-        let seen = Some(wall - Duration::from_secs(903));
+        let seen = |at, status: Option<&str>| LastSeen { at, status: status.map(str::to_owned) };
+        let home = seen(Some(wall - Duration::from_secs(903)), Some("Heading Home"));
         let none = Sessions::default();
-        assert_eq!(
-            query(answer_account(&none, seen, Some("Heading Home"), &get(), wall)),
-            ("903".into(), "Heading Home".into())
-        );
-        let later = Some(wall + Duration::from_secs(5));
-        assert_eq!(query(answer_account(&none, later, None, &get(), wall)).0, "0");
-        assert_eq!(shown(answer_account(&none, None, None, &get(), wall)), "service-unavailable");
+        assert_eq!(query(answer_account(&none, &home, &get(), wall)), ("903".into(), "Heading Home".into()));
+        let later = seen(Some(wall + Duration::from_secs(5)), None);
+        assert_eq!(query(answer_account(&none, &later, &get(), wall)).0, "0");
+        assert_eq!(shown(answer_account(&none, &LastSeen::default(), &get(), wall)), "service-unavailable");
     }
 
     #[test]
     fn a_connected_account_tells_zero() {
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(10_000);
         let one = sessions(&["alice@one.test/phone"]);
-        let seen = Some(SystemTime::UNIX_EPOCH);
-        assert_eq!(query(answer_account(&one, seen, Some("old"), &get(), wall)), ("0".into(), String::new()));
+        let seen = LastSeen { at: Some(SystemTime::UNIX_EPOCH), status: Some("old".into()) };
+        assert_eq!(query(answer_account(&one, &seen, &get(), wall)), ("0".into(), String::new()));
     }
 
     #[test]

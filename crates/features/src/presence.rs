@@ -1,9 +1,8 @@
 //! Presence (RFC 6121 §4): who hears that a person's device has come, changed or gone, and who may ask.
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
 
-use step::{Card, Roster, SessionId, Sessions, Step, Stop};
+use step::{Card, LastSeen, Roster, SessionId, Sessions, Step, Stop};
 use xmpp::datetime;
 use xmpp::error::Condition;
 use xmpp::jid::{BareJid, Jid};
@@ -237,15 +236,6 @@ pub fn deliver(sessions: &mut Sessions, presence: &Stanza, step: &mut Step<'_>) 
         step.to_session(id, presence.clone());
     }
     Ok(())
-}
-
-/// When the account was last available, and the status it left with.
-#[derive(Debug, Clone, Default)]
-pub struct LastSeen {
-    /// When.
-    pub at: Option<SystemTime>,
-    /// The text of its last unavailable presence.
-    pub status: Option<String>,
 }
 
 /// Answers a probe (RFC 6121 §4.3.2, §4.6.6).

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 
 use features::blocking::Blocklist;
 use features::offline::Held;
-use features::presence::{Departure, LastSeen};
+use features::presence::Departure;
 use futures_channel::oneshot;
-use step::{Domain, Roster, Session, SessionId, Sessions, Step};
+use step::{Domain, LastSeen, Roster, Session, SessionId, Sessions, Step};
 use store::Write;
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;

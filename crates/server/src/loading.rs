@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use features::blocking::{self, Blocklist};
 use features::offline::Held;
-use features::presence::LastSeen;
-use step::{Domain, Roster};
+use step::{Domain, LastSeen, Roster};
 use store::{KeptLetter, StoreError};
 use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;

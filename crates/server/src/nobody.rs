@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use features::blocking::Blocklist;
 use features::offline::Held;
-use features::presence::LastSeen;
 use features::{delivery, presence};
-use step::{Domain, Roster, SessionId, Sessions, Step, Stop};
+use step::{Domain, LastSeen, Roster, SessionId, Sessions, Step, Stop};
 use store::Write;
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::BareJid;

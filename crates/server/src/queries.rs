@@ -59,13 +59,7 @@ pub fn own_account(
             Wish::Removal => Ok(moments::account_removes_itself(a, session, iq, step)),
         },
         ns::PING => ping::answer(iq),
-        ns::LAST => last_activity::answer_account(
-            &a.sessions,
-            a.last_seen.at,
-            a.last_seen.status.as_deref(),
-            iq,
-            step.wall,
-        ),
+        ns::LAST => last_activity::answer_account(&a.sessions, &a.last_seen, iq, step.wall),
         ns::SESSION => Ok(Reply::Done), // RFC 3921 §3: clients of old still ask; it means nothing now
         _ => Err(Condition::ServiceUnavailable.into()),
     }?;
@@ -94,13 +88,7 @@ pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Resul
         (ns::VCARD, _) => vcard::answer_other(&a.jid, iq, step),
         (ns::PRIVATE, _) => private::answer_other(),
         (ns::BLOCKING, _) => blocking::answer_other(),
-        (ns::LAST, true) => last_activity::answer_account(
-            &a.sessions,
-            a.last_seen.at,
-            a.last_seen.status.as_deref(),
-            iq,
-            step.wall,
-        ),
+        (ns::LAST, true) => last_activity::answer_account(&a.sessions, &a.last_seen, iq, step.wall),
         (ns::LAST, false) => last_activity::answer_stranger(),
         (ns::PING, true) => ping::answer(iq),
         _ => Err(Condition::ServiceUnavailable.into()),

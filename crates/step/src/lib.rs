@@ -13,7 +13,7 @@ pub use act::{Act, Asked, Question, Read, Return, Returned, Work};
 pub use card::Card;
 pub use domain::Domain;
 pub use roster::Roster;
-pub use sessions::{Session, SessionId, Sessions};
+pub use sessions::{LastSeen, Session, SessionId, Sessions};
 pub use step::{Step, Yield};
 pub use stop::{Reply, Stop};
 pub use world::{Busy, Clock, Entropy, Spawn, World};

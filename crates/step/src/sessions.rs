@@ -10,6 +10,15 @@ use xmpp::stanza::Stanza;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
+/// When the account was last available, and the status it left with.
+#[derive(Debug, Clone, Default)]
+pub struct LastSeen {
+    /// When.
+    pub at: Option<SystemTime>,
+    /// The text of its last unavailable presence.
+    pub status: Option<String>,
+}
+
 /// One connected resource of an account (RFC 6120 §7: a bound stream).
 #[derive(Debug, Clone)]
 pub struct Session {
