@@ -5,7 +5,6 @@ pub mod blocking;
 pub mod caps;
 pub mod delivery;
 pub mod disco;
-pub mod last_activity;
 pub mod offline;
 pub mod ping;
 pub mod presence;
@@ -13,9 +12,7 @@ pub mod private;
 pub mod registration;
 pub mod roster;
 pub mod subscription;
-pub mod time;
 pub mod vcard;
-pub mod version;
 
 #[cfg(test)]
 mod check;

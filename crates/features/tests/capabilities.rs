@@ -1,14 +1,13 @@
 //! The hash in the stream features is the hash of what disco#info answers (XEP-0115 §6.3).
 
-use features::{ad_hoc, blocking, caps, disco, ping, vcard, version};
+use features::{ad_hoc, blocking, caps, disco, ping, vcard};
 use step::{Card, Domain, Reply};
 use xmpp::jid::Jid;
 use xmpp::ns;
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::Element;
 
-const CARDS: &[Card] =
-    &[disco::CARD, caps::CARD, ping::CARD, version::CARD, blocking::CARD, vcard::CARD, ad_hoc::CARD];
+const CARDS: &[Card] = &[disco::CARD, caps::CARD, ping::CARD, blocking::CARD, vcard::CARD, ad_hoc::CARD];
 
 fn domain() -> Domain {
     Domain {

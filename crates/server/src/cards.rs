@@ -1,8 +1,8 @@
 //! What we speak: the cards of all features. Service discovery, doap.xml and the book's table come from this list.
 
 use features::{
-    ad_hoc, blocking, caps, delivery, disco, last_activity, offline, ping, presence, private, registration,
-    roster, subscription, time, vcard, version,
+    ad_hoc, blocking, caps, delivery, disco, offline, ping, presence, private, registration, roster,
+    subscription, vcard,
 };
 use step::Card;
 
@@ -49,13 +49,11 @@ pub const CARDS: &[Card] = &[
     subscription::CARD,
     presence::CARD,
     delivery::CARD,
-    last_activity::CARD,
     disco::CARD,
     private::CARD,
     ad_hoc::CARD,
     vcard::CARD,
     registration::CARD,
-    version::CARD,
     JID_ESCAPING,
     caps::CARD,
     disco::EXTENSIONS_CARD,
@@ -66,7 +64,6 @@ pub const CARDS: &[Card] = &[
     EXTERNAL,
     blocking::CARD,
     ping::CARD,
-    time::CARD,
     offline::DELAY_CARD,
     DIRECT_TLS,
     PASSWORDS,

@@ -80,7 +80,7 @@ impl Nobody {
     fn answer(&self, stanza: &Stanza, step: &mut Step<'_>) {
         let stop = match (stanza.kind, stanza.type_) {
             (Kind::Message, _) => delivery::no_such_user(stanza),
-            (Kind::Iq, _) => match queries::nobody(&self.jid, stanza, step) {
+            (Kind::Iq, _) => match queries::nobody(stanza, step) {
                 Ok(()) => return,
                 Err(stop) => stop,
             },

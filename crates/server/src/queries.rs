@@ -1,10 +1,9 @@
 //! Who answers which namespace: one match per kind of entity, one line per feature.
 
 use features::registration::{self, Wish};
-use features::{blocking, disco, last_activity, ping, private, roster, subscription, time, vcard, version};
-use step::{Reply, Roster, SessionId, Step, Stop};
+use features::{blocking, disco, ping, private, roster, subscription, vcard};
+use step::{Reply, SessionId, Step, Stop};
 use xmpp::error::Condition;
-use xmpp::jid::BareJid;
 use xmpp::ns;
 use xmpp::stanza::Stanza;
 
@@ -59,7 +58,6 @@ pub fn own_account(
             Wish::Removal => Ok(moments::account_removes_itself(a, session, iq, step)),
         },
         ns::PING => ping::answer(iq),
-        ns::LAST => last_activity::answer_account(&a.sessions, &a.last_seen, iq, step.wall),
         ns::SESSION => Ok(Reply::Done), // RFC 3921 §3: clients of old still ask; it means nothing now
         _ => Err(Condition::ServiceUnavailable.into()),
     }?;
@@ -88,8 +86,6 @@ pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Resul
         (ns::VCARD, _) => vcard::answer_other(&a.jid, iq, step),
         (ns::PRIVATE, _) => private::answer_other(),
         (ns::BLOCKING, _) => blocking::answer_other(),
-        (ns::LAST, true) => last_activity::answer_account(&a.sessions, &a.last_seen, iq, step.wall),
-        (ns::LAST, false) => last_activity::answer_stranger(),
         (ns::PING, true) => ping::answer(iq),
         _ => Err(Condition::ServiceUnavailable.into()),
     }?;
@@ -101,13 +97,12 @@ pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Resul
 
 /// An iq to an address without an account: what a stranger hears from one that exists, so that nobody learns which
 /// addresses exist (docs/decisions/0008-neighbours-reach-devices.md).
-pub fn nobody(account: &BareJid, iq: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
+pub fn nobody(iq: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
     if !iq.is_request() {
         return Err(Stop::Drop("an answer to an account that does not exist"));
     }
     let Some((namespace, _)) = iq.first_name() else { return Err(Condition::BadRequest.into()) };
     if iq.to.as_ref().is_some_and(|to| to.resource().is_some()) {
-        last_activity::may_ask_device(&Roster::default(), account, iq)?;
         return Err(Condition::ServiceUnavailable.into());
     }
     let reply = match namespace {
@@ -116,7 +111,6 @@ pub fn nobody(account: &BareJid, iq: &Stanza, step: &mut Step<'_>) -> Result<(),
         ns::VCARD => vcard::answer_nobody(iq),
         ns::PRIVATE => private::answer_other(),
         ns::BLOCKING => blocking::answer_other(),
-        ns::LAST => last_activity::answer_stranger(),
         _ => Err(Condition::ServiceUnavailable.into()),
     }?;
     if let Some(answer) = reply.stanza(iq) {
@@ -137,9 +131,6 @@ pub fn host(host: &mut Host, iq: &Stanza, step: &mut Step<'_>) -> Result<(), Sto
         }
         ns::COMMANDS => features::ad_hoc::answer(&mut host.desk, iq, step),
         ns::PING => ping::answer(iq),
-        ns::VERSION => version::answer(iq),
-        ns::TIME => time::answer(iq, step.wall),
-        ns::LAST => last_activity::answer_host(iq, step.now.saturating_duration_since(host.started)),
         ns::REGISTER => registration::answer_other(iq),
         _ => Err(Condition::ServiceUnavailable.into()),
     }?;

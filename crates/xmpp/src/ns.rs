@@ -41,8 +41,6 @@ namespaces! {
     PRE_APPROVAL = "urn:xmpp:features:pre-approval";
     /// Data forms (XEP-0004).
     FORMS = "jabber:x:data";
-    /// Last activity (XEP-0012).
-    LAST = "jabber:iq:last";
     /// disco#info (XEP-0030).
     DISCO_INFO = "http://jabber.org/protocol/disco#info";
     /// disco#items (XEP-0030).
@@ -61,8 +59,6 @@ namespaces! {
     REGISTER_FEATURE = "http://jabber.org/features/iq-register";
     /// Chat states (XEP-0085).
     CHAT_STATES = "http://jabber.org/protocol/chatstates";
-    /// Version (XEP-0092).
-    VERSION = "jabber:iq:version";
     /// Capabilities (XEP-0115).
     CAPS = "http://jabber.org/protocol/caps";
     /// Service administration (XEP-0133).
@@ -75,8 +71,6 @@ namespaces! {
     BLOCKING_ERRORS = "urn:xmpp:blocking:errors";
     /// Ping (XEP-0199).
     PING = "urn:xmpp:ping";
-    /// Time (XEP-0202).
-    TIME = "urn:xmpp:time";
     /// Delayed delivery (XEP-0203).
     DELAY = "urn:xmpp:delay";
     /// Message processing hints (XEP-0334).
