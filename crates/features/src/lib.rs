@@ -12,6 +12,7 @@ pub mod private;
 pub mod registration;
 pub mod roster;
 pub mod subscription;
+pub mod time;
 pub mod vcard;
 
 #[cfg(test)]

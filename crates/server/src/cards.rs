@@ -2,7 +2,7 @@
 
 use features::{
     ad_hoc, blocking, caps, delivery, disco, offline, ping, presence, private, registration, roster,
-    subscription, vcard,
+    subscription, time, vcard,
 };
 use step::Card;
 
@@ -64,6 +64,7 @@ pub const CARDS: &[Card] = &[
     EXTERNAL,
     blocking::CARD,
     ping::CARD,
+    time::CARD,
     offline::DELAY_CARD,
     DIRECT_TLS,
     PASSWORDS,

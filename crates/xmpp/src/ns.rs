@@ -71,6 +71,8 @@ namespaces! {
     BLOCKING_ERRORS = "urn:xmpp:blocking:errors";
     /// Ping (XEP-0199).
     PING = "urn:xmpp:ping";
+    /// Time (XEP-0202).
+    TIME = "urn:xmpp:time";
     /// Delayed delivery (XEP-0203).
     DELAY = "urn:xmpp:delay";
     /// Message processing hints (XEP-0334).
