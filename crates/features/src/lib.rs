@@ -14,6 +14,7 @@ pub mod roster;
 pub mod subscription;
 pub mod time;
 pub mod vcard;
+pub mod version;
 
 #[cfg(test)]
 mod check;

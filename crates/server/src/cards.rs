@@ -2,7 +2,7 @@
 
 use features::{
     ad_hoc, blocking, caps, delivery, disco, offline, ping, presence, private, registration, roster,
-    subscription, time, vcard,
+    subscription, time, vcard, version,
 };
 use step::Card;
 
@@ -54,6 +54,7 @@ pub const CARDS: &[Card] = &[
     ad_hoc::CARD,
     vcard::CARD,
     registration::CARD,
+    version::CARD,
     JID_ESCAPING,
     caps::CARD,
     disco::EXTENSIONS_CARD,

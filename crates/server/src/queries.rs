@@ -1,7 +1,7 @@
 //! Who answers which namespace: one match per kind of entity, one line per feature.
 
 use features::registration::{self, Wish};
-use features::{blocking, disco, ping, private, roster, subscription, time, vcard};
+use features::{blocking, disco, ping, private, roster, subscription, time, vcard, version};
 use step::{Reply, SessionId, Step, Stop};
 use xmpp::error::Condition;
 use xmpp::ns;
@@ -131,6 +131,7 @@ pub fn host(host: &mut Host, iq: &Stanza, step: &mut Step<'_>) -> Result<(), Sto
         }
         ns::COMMANDS => features::ad_hoc::answer(&mut host.desk, iq, step),
         ns::PING => ping::answer(iq),
+        ns::VERSION => version::answer(iq),
         ns::TIME => time::answer(iq, step.wall),
         ns::REGISTER => registration::answer_other(iq),
         _ => Err(Condition::ServiceUnavailable.into()),

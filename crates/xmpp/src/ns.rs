@@ -59,6 +59,8 @@ namespaces! {
     REGISTER_FEATURE = "http://jabber.org/features/iq-register";
     /// Chat states (XEP-0085).
     CHAT_STATES = "http://jabber.org/protocol/chatstates";
+    /// Version (XEP-0092).
+    VERSION = "jabber:iq:version";
     /// Capabilities (XEP-0115).
     CAPS = "http://jabber.org/protocol/caps";
     /// Service administration (XEP-0133).
