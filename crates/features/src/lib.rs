@@ -5,6 +5,7 @@ pub mod blocking;
 pub mod caps;
 pub mod delivery;
 pub mod disco;
+pub mod last_activity;
 pub mod offline;
 pub mod ping;
 pub mod presence;

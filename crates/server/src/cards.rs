@@ -1,8 +1,8 @@
 //! What we speak: the cards of all features. Service discovery, doap.xml and the book's table come from this list.
 
 use features::{
-    ad_hoc, blocking, caps, delivery, disco, offline, ping, presence, private, registration, roster,
-    subscription, time, vcard, version,
+    ad_hoc, blocking, caps, delivery, disco, last_activity, offline, ping, presence, private, registration,
+    roster, subscription, time, vcard, version,
 };
 use step::Card;
 
@@ -49,6 +49,7 @@ pub const CARDS: &[Card] = &[
     subscription::CARD,
     presence::CARD,
     delivery::CARD,
+    last_activity::CARD,
     disco::CARD,
     private::CARD,
     ad_hoc::CARD,

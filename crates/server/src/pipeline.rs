@@ -1,7 +1,7 @@
 //! The order of everything that passes through an account: read it from top to bottom, this is all there is.
 
 use features::presence::Became;
-use features::{blocking, delivery, offline, presence, subscription};
+use features::{blocking, delivery, last_activity, offline, presence, subscription};
 use step::{SessionId, Step, Stop};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::Jid;
@@ -147,6 +147,7 @@ fn iq_arriving(a: &mut Account, iq: Stanza, step: &mut Step<'_>) -> Result<(), S
     let Some(resource) = iq.to.as_ref().and_then(|to| to.resource()) else {
         return queries::other_account(a, &iq, step);
     };
+    last_activity::may_ask_device(&a.roster, &a.jid, &iq)?;
     let Some(session) = a.sessions.by_resource(resource) else {
         return Err(Condition::ServiceUnavailable.into());
     };

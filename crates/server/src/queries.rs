@@ -1,7 +1,7 @@
 //! Who answers which namespace: one match per kind of entity, one line per feature.
 
 use features::registration::{self, Wish};
-use features::{blocking, disco, ping, private, roster, subscription, time, vcard, version};
+use features::{blocking, disco, last_activity, ping, private, roster, subscription, time, vcard, version};
 use step::{Reply, SessionId, Step, Stop};
 use xmpp::error::Condition;
 use xmpp::ns;
@@ -58,6 +58,7 @@ pub fn own_account(
             Wish::Removal => Ok(moments::account_removes_itself(a, session, iq, step)),
         },
         ns::PING => ping::answer(iq),
+        ns::LAST => last_activity::answer_account(&a.sessions, &a.last_seen, iq, step.wall),
         ns::SESSION => Ok(Reply::Done), // RFC 3921 §3: clients of old still ask; it means nothing now
         _ => Err(Condition::ServiceUnavailable.into()),
     }?;
@@ -86,6 +87,8 @@ pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Resul
         (ns::VCARD, _) => vcard::answer_other(&a.jid, iq, step),
         (ns::PRIVATE, _) => private::answer_other(),
         (ns::BLOCKING, _) => blocking::answer_other(),
+        (ns::LAST, true) => last_activity::answer_account(&a.sessions, &a.last_seen, iq, step.wall),
+        (ns::LAST, false) => last_activity::answer_stranger(),
         (ns::PING, true) => ping::answer(iq),
         _ => Err(Condition::ServiceUnavailable.into()),
     }?;
@@ -103,6 +106,7 @@ pub fn nobody(iq: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
     }
     let Some((namespace, _)) = iq.first_name() else { return Err(Condition::BadRequest.into()) };
     if iq.to.as_ref().is_some_and(|to| to.resource().is_some()) {
+        last_activity::stranger_may_ask_device(iq)?;
         return Err(Condition::ServiceUnavailable.into());
     }
     let reply = match namespace {
@@ -111,6 +115,7 @@ pub fn nobody(iq: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
         ns::VCARD => vcard::answer_nobody(iq),
         ns::PRIVATE => private::answer_other(),
         ns::BLOCKING => blocking::answer_other(),
+        ns::LAST => last_activity::answer_stranger(),
         _ => Err(Condition::ServiceUnavailable.into()),
     }?;
     if let Some(answer) = reply.stanza(iq) {
@@ -133,6 +138,7 @@ pub fn host(host: &mut Host, iq: &Stanza, step: &mut Step<'_>) -> Result<(), Sto
         ns::PING => ping::answer(iq),
         ns::VERSION => version::answer(iq),
         ns::TIME => time::answer(iq, step.wall),
+        ns::LAST => last_activity::answer_host(iq, step.now.saturating_duration_since(host.started)),
         ns::REGISTER => registration::answer_other(iq),
         _ => Err(Condition::ServiceUnavailable.into()),
     }?;

@@ -41,6 +41,8 @@ namespaces! {
     PRE_APPROVAL = "urn:xmpp:features:pre-approval";
     /// Data forms (XEP-0004).
     FORMS = "jabber:x:data";
+    /// Last activity (XEP-0012).
+    LAST = "jabber:iq:last";
     /// disco#info (XEP-0030).
     DISCO_INFO = "http://jabber.org/protocol/disco#info";
     /// disco#items (XEP-0030).
