@@ -1,31 +1,14 @@
 //! All commands, in one list: the command line, the control socket and ad-hoc commands read it.
 
-use std::fmt;
-
 use futures_util::future::BoxFuture;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::secret::Password;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Lines, Refused};
 
 mod sessions;
 mod status;
 mod users;
-
-/// An answer, as names and values in the order in which they are shown.
-pub type Lines = Vec<(String, String)>;
-
-/// Why a command was not carried out, in words for the one who gave it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused(pub String);
-
-impl fmt::Display for Refused {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Refused {}
 
 /// What an argument is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command as Words};
 
-use crate::commands::{Argument, Arguments, COMMANDS, Command, Input, Layout, Lines, Refused};
+use crate::commands::{Argument, Arguments, COMMANDS, Command, Input, Layout};
+use crate::desk::{Lines, Refused};
 
 /// What was typed.
 pub enum Order {

@@ -1,18 +1,32 @@
 //! What commands work on: a running server, or the store of one that is stopped.
 
+use std::fmt;
 use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 use xmpp::jid::{BareJid, FullJid, Jid};
 use xmpp::secret::Password;
 
-use crate::commands::{Lines, Refused};
-
 mod running;
 mod stopped;
 
-pub use running::{AdHoc, Running};
+pub use running::Running;
 pub use stopped::Stopped;
+
+/// An answer, as names and values in the order in which they are shown.
+pub type Lines = Vec<(String, String)>;
+
+/// Why a command was not carried out, in words for the one who gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused(pub String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// The outcome of an order.
 pub type Outcome<'a, T> = BoxFuture<'a, Result<T, Refused>>;

@@ -6,7 +6,7 @@ use step::World;
 use store::Credentials;
 use xmpp::secret::Password;
 
-use crate::commands::Refused;
+use crate::desk::Refused;
 
 /// Derives the keys on the pool for costly work.
 ///

@@ -1,10 +1,12 @@
 //! The desk: what operators and admins may order, as one list of commands with several readers.
 
+pub mod ad_hoc;
 pub mod commands;
 pub mod console;
 pub mod desk;
 pub mod keys;
 pub mod wire;
 
-pub use commands::{Argument, Arguments, COMMANDS, Command, Input, Layout, Lines, Refused};
-pub use desk::{AdHoc, Desk, Running, Stopped};
+pub use ad_hoc::AdHoc;
+pub use commands::{Argument, Arguments, COMMANDS, Command, Input, Layout};
+pub use desk::{Desk, Lines, Refused, Running, Stopped};

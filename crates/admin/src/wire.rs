@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::commands::{self, Arguments, Lines, Refused};
+use crate::commands::{self, Arguments};
 use crate::desk::Desk;
+use crate::desk::{Lines, Refused};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);

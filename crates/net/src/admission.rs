@@ -1,4 +1,4 @@
-//! Who may connect: limits per address, so that one neighbour cannot take all the room (guarantees §7).
+//! Who may connect: limits per address, so that one neighbour cannot take all the room (guarantee G17).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};

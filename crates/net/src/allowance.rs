@@ -1,4 +1,4 @@
-//! How fast one client is read: a bucket of bytes that fills again with time (guarantees §7).
+//! How fast one client is read: a bucket of bytes that fills again with time (guarantee G17).
 
 use std::time::{Duration, Instant};
 

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use step::{Busy, Clock, Entropy, Spawn, World};
 
-/// Costly computations that may wait for a thread (guarantees §7).
+/// Costly computations that may wait for a thread (guarantee G17).
 const COSTLY_QUEUE_MAX: usize = 256;
 
 type Job = Box<dyn FnOnce() + Send>;

@@ -14,9 +14,9 @@ use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 
 use crate::door::{Door, Undelivered};
-use crate::entity::Told;
 use crate::letter::{Letter, Outcome};
 use crate::nobody::Nobody;
+use crate::told::Told;
 use crate::{moments, pipeline, returns};
 
 /// An account, with one field per feature that keeps state.

@@ -53,7 +53,7 @@ pub fn verify(password: &Password, credentials: &Credentials) -> bool {
         .is_some_and(|(hash, keys)| scram::verify(&prepared, &keys, *hash))
 }
 
-/// The same work for an account that does not exist, and the same answer as for a wrong password (guarantees §2).
+/// The same work for an account that does not exist, and the same answer as for a wrong password (guarantee G16).
 pub fn verify_nobody(password: &Password, secret: &[u8; 32], account: &str, iterations: u32) -> bool {
     let Ok(prepared) = xmpp::jid::prepare_password(password.reveal()) else { return false };
     let decoy = ScramKeys::decoy(secret, account, Hash::Sha512, iterations);

@@ -161,7 +161,7 @@ impl Door {
     }
 
     /// In the order in which they came: a stanza whose consequence is committed is done with; one whose consequence
-    /// was lost with a failed commit is answered, so that its sender knows (guarantees G2).
+    /// was lost with a failed commit is answered, so that its sender knows (guarantee G2).
     fn settle_asked(&self, state: &mut State, waker: &Waker, leaving: &mut Vec<Outgoing>) {
         while let Some(Asked { handled: Some(handled), .. }) = state.asked.front() {
             let lost = match handled {

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_channel::oneshot;
 use step::{Domain, SessionId, Step};
-use xmpp::error::StanzaError;
 use xmpp::jid::BareJid;
 
 use crate::account::Account;
 use crate::door::Door;
 use crate::host::Host;
-use crate::letter::{Letter, Outcome};
+use crate::letter::Letter;
 use crate::nobody::Nobody;
+use crate::told::Told;
 
 /// One entity: it owns its state and reads one letter at a time.
 pub enum Entity {
@@ -97,26 +96,5 @@ impl Entity {
     /// Whether what it writes is to be kept; an anonymous account leaves nothing behind (XEP-0175).
     pub fn is_kept(&self) -> bool {
         !matches!(self, Entity::Account(account) if account.anonymous)
-    }
-}
-
-/// Those who asked for something from outside the entities and are told once the step's number is known.
-#[derive(Default)]
-pub struct Told {
-    waiting: Vec<(oneshot::Sender<Outcome>, Result<(), StanzaError>)>,
-}
-
-impl Told {
-    /// Tells the asker, when the step has ended, what came of it.
-    pub fn tell(&mut self, asker: oneshot::Sender<Outcome>, outcome: Result<(), StanzaError>) {
-        self.waiting.push((asker, outcome));
-    }
-
-    /// The step rests on this number.
-    pub fn at(self, lsn: store::Lsn) {
-        for (asker, outcome) in self.waiting {
-            // Whoever asked may have gone away in the meantime; then nobody needs to know.
-            let _ = asker.send((lsn, outcome));
-        }
     }
 }

@@ -21,6 +21,7 @@ pub mod queries;
 pub mod returns;
 pub mod router;
 pub mod session;
+pub mod told;
 mod work;
 
 pub use config::Config;

@@ -29,7 +29,7 @@ pub fn credentials(node: &Arc<Node>, account: BareJid) -> BoxFuture<'static, Ans
 }
 
 /// Whether a password fits (SASL PLAIN). For an account that does not exist the same work is done, so that nobody
-/// learns by the clock which accounts exist (guarantees §2).
+/// learns by the clock which accounts exist (guarantee G16).
 pub fn check_password(node: &Arc<Node>, account: BareJid, password: Password) -> BoxFuture<'static, Answer> {
     let node = node.clone();
     Box::pin(async move {

@@ -14,8 +14,8 @@ use xmpp::stanza::{Kind, Stanza, Type};
 
 use crate::account::Account;
 use crate::door::{Door, Outgoing};
-use crate::entity::Told;
 use crate::letter::Letter;
+use crate::told::Told;
 use crate::{pipeline, queries};
 
 /// An address without an account.

@@ -99,7 +99,7 @@ pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Resul
 }
 
 /// An iq to an address without an account: what a stranger hears from one that exists, so that nobody learns which
-/// addresses exist (docs/decisions/0008-neighbours-reach-devices.md).
+/// addresses exist (guarantee G16).
 pub fn nobody(iq: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
     if !iq.is_request() {
         return Err(Stop::Drop("an answer to an account that does not exist"));

@@ -14,10 +14,11 @@ use xmpp::stanza::Stanza;
 
 use crate::directory::{Asking, Cell, Inner, Life};
 use crate::door::{Outgoing, Ticket};
-use crate::entity::{Entity, Told};
+use crate::entity::Entity;
 use crate::letter::{Envelope, Letter};
 use crate::node::Node;
 use crate::router::{Destination, destination};
+use crate::told::Told;
 use crate::{beside, loading};
 
 /// Entities that have been claimed and have letters to read, in order.

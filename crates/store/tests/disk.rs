@@ -1,4 +1,4 @@
-//! The disk beneath the store. When it is full (guarantees G13), what does not fit is lost and told, the rest is read,
+//! The disk beneath the store. When it is full (guarantee G13), what does not fit is lost and told, the rest is read,
 //! and when there is room again, it goes on by itself.
 //!
 //! A small disk is a mount, which needs root; without, the tests on one are passed over.

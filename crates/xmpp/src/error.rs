@@ -2,7 +2,7 @@
 
 use crate::jid::Jid;
 use crate::ns;
-use crate::xml::Element;
+use crate::xml::{Element, ScanError};
 
 macro_rules! conditions {
     ($(#[$doc:meta])* $name:ident { $($(#[$note:meta])* $variant:ident = $text:literal,)* }) => {
@@ -259,5 +259,19 @@ impl StreamError {
 impl From<StreamCondition> for StreamError {
     fn from(condition: StreamCondition) -> Self {
         StreamError::new(condition)
+    }
+}
+impl From<ScanError> for StreamCondition {
+    /// What a peer is told whose bytes could not be read.
+    fn from(error: ScanError) -> Self {
+        match error {
+            ScanError::NotWellFormed(_) => StreamCondition::NotWellFormed,
+            ScanError::Restricted(_) => StreamCondition::RestrictedXml,
+            ScanError::Encoding => StreamCondition::UnsupportedEncoding,
+            ScanError::Namespace => StreamCondition::InvalidNamespace,
+            ScanError::Prefix => StreamCondition::BadNamespacePrefix,
+            ScanError::Format => StreamCondition::BadFormat,
+            ScanError::Limit(_) => StreamCondition::PolicyViolation,
+        }
     }
 }

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use futures_util::future::BoxFuture;
+use server::Node;
 use server::entity::Entity;
 use server::letter::Letter;
-use server::{Commands, Node};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::{BareJid, FullJid, Jid};
 use xmpp::secret::Password;
 
-use super::{Desk, Outcome, exists, is_missing, unreadable};
-use crate::commands::{self, Arguments, Lines, Refused};
+use super::{Desk, Lines, Outcome, Refused, exists, is_missing, unreadable};
 use crate::keys;
 
 /// How often the directory is asked again for accounts that were busy at that moment.
@@ -142,23 +140,6 @@ fn duration(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let clock = format!("{:02}:{:02}:{:02}", rest / 3_600, rest / 60 % 60, rest % 60);
     if days > 0 { format!("{days} d {clock}") } else { clock }
-}
-
-/// Ad-hoc commands of admins come this way.
-pub struct AdHoc;
-
-impl Commands for AdHoc {
-    fn run(
-        &self,
-        node: Arc<Node>,
-        name: String,
-        arguments: Vec<(String, String)>,
-    ) -> BoxFuture<'static, Result<Vec<(String, String)>, String>> {
-        Box::pin(async move {
-            let done = commands::run(&Running(node), &name, &Arguments(arguments)).await;
-            done.map_err(|Refused(why)| why)
-        })
-    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,7 @@ use store::{Fate, Store, Write};
 use xmpp::jid::{BareJid, FullJid, Jid};
 use xmpp::secret::Password;
 
-use super::{Desk, Outcome, exists, is_missing, unreadable};
-use crate::commands::{Lines, Refused};
+use super::{Desk, Lines, Outcome, Refused, exists, is_missing, unreadable};
 use crate::keys;
 
 /// How many accounts are read at once.

@@ -1,4 +1,4 @@
-//! Nothing accepted is lost (guarantees G2, G3). Without stream management a sender takes a message as accepted once
+//! Nothing accepted is lost (guarantee G2, G3). Without stream management a sender takes a message as accepted once
 //! the server has answered a later request of the same stream: from then on it is received, held, or has bounced.
 //!
 //! One exception is in the nature of things until sessions can be resumed: a message that was on its way to a connected

@@ -1,4 +1,4 @@
-//! Order per pair (guarantees G1): what one stream sends to one account comes to each of the account's streams in the
+//! Order per pair (guarantee G1): what one stream sends to one account comes to each of the account's streams in the
 //! order in which it was sent.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! What was answered with a result holds (guarantees G5): each device keeps a number with the server, and whatever it
+//! What was answered with a result holds (guarantee G5): each device keeps a number with the server, and whatever it
 //! is told afterwards is not older than the last number it was promised. A roster seen is never seen older.
 
 use std::collections::BTreeMap;

@@ -336,7 +336,7 @@ impl C2s {
                 Err(error) => {
                     // RFC 6120 §4.7.2: a header that is refused is answered like any other.
                     self.line.address(self.framing.said_from());
-                    self.fail(error.condition().into());
+                    self.fail(StreamCondition::from(error).into());
                     break;
                 }
             };

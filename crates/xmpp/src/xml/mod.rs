@@ -16,8 +16,6 @@ pub use scanner::{Item, Scanner};
 pub(crate) use top::Space;
 pub use top::Top;
 
-use crate::error::StreamCondition;
-
 /// Limits on what the scanner takes in. Each is checked by position, so that the verdict does not depend on how the
 /// bytes are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +47,7 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// What a client may send after login (guarantees §7).
+    /// What a client may send after login (guarantee G17).
     fn default() -> Self {
         Limits {
             stanza_bytes: 256 * 1024,
@@ -96,21 +94,6 @@ pub enum ScanError {
     Format,
     /// A limit was passed (RFC 6120 §4.9.3.14).
     Limit(LimitName),
-}
-
-impl ScanError {
-    /// The stream error that says it.
-    pub fn condition(self) -> StreamCondition {
-        match self {
-            ScanError::NotWellFormed(_) => StreamCondition::NotWellFormed,
-            ScanError::Restricted(_) => StreamCondition::RestrictedXml,
-            ScanError::Encoding => StreamCondition::UnsupportedEncoding,
-            ScanError::Namespace => StreamCondition::InvalidNamespace,
-            ScanError::Prefix => StreamCondition::BadNamespacePrefix,
-            ScanError::Format => StreamCondition::BadFormat,
-            ScanError::Limit(_) => StreamCondition::PolicyViolation,
-        }
-    }
 }
 
 /// Reads one whole element that stands by itself.

@@ -32,7 +32,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// How our connections call themselves; the process follows.
 const NAME: &str = "waxwing, process ";
 
-/// What the writing connection relies on, whatever the database's defaults: a commit is synced (guarantees G3), and
+/// What the writing connection relies on, whatever the database's defaults: a commit is synced (guarantee G3), and
 /// nobody but us decides when it has taken too long. Settings that this PostgreSQL does not know are left out.
 const SETTINGS: &str = "SELECT set_config(name, CASE name WHEN 'synchronous_commit' THEN 'on' ELSE '0' END, false) \
      FROM pg_settings WHERE (name = 'synchronous_commit' AND setting = 'off') OR name IN ('statement_timeout', \
