@@ -113,19 +113,19 @@ impl Clockwork {
             state.tasks.remove(&task.id);
         }
         drop(state);
-        // Dropped without the lock: a future may wake others as it goes.
-        drop(dead);
+        dead.iter().for_each(|task| task.end());
     }
 
     /// Everything ends: nothing that was begun goes on, nothing that was arranged comes.
     pub fn end(&self) {
         let mut state = self.0.state.lock();
         state.life += 1;
-        let ended = (std::mem::take(&mut state.tasks), std::mem::take(&mut state.wakers));
+        let (tasks, wakers) = (std::mem::take(&mut state.tasks), std::mem::take(&mut state.wakers));
         state.ready.clear();
         state.timers.clear();
         drop(state);
-        drop(ended);
+        tasks.values().for_each(|task| task.end());
+        drop(wakers);
     }
 
     /// Runs a future of the rehearsal itself (a client, a fault); it outlives the node.
@@ -248,6 +248,13 @@ impl Clockwork {
 }
 
 impl Task {
+    /// Drops the future, without any lock: it may wake others as it goes. Wakers of the task may outlive it, in the very
+    /// things that the future holds.
+    fn end(&self) {
+        let future = self.future.lock().take();
+        drop(future);
+    }
+
     fn poll(self: Arc<Self>) {
         self.queued.store(false, Ordering::Release);
         let waker = Waker::from(self.clone());
