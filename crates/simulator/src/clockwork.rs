@@ -248,8 +248,8 @@ impl Clockwork {
 }
 
 impl Task {
-    /// Drops the future, without any lock: it may wake others as it goes. Wakers of the task may outlive it, in the very
-    /// things that the future holds.
+    /// Drops the future, without any lock: it may wake others as it goes. Wakers of the task may outlive it, in the
+    /// very things that the future holds.
     fn end(&self) {
         let future = self.future.lock().take();
         drop(future);
