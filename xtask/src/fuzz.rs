@@ -12,8 +12,8 @@ use crate::program;
 
 /// Executions per target, where nothing else is said.
 const RUNS: u64 = 10_000_000;
-/// Bytes of one input: enough for a stanza, or a hundred of the shorthands that some targets have. What ten times as many
-/// bytes find is in the corpora already; they make every execution last several times as long.
+/// Bytes of one input: enough for a stanza, or a hundred of the shorthands that some targets have. What ten times as
+/// many bytes find is in the corpora already; they make every execution last several times as long.
 const INPUT_BYTES_MAX: usize = 96;
 /// Without a sanitizer, since none of our code is unsafe, and without tracing comparisons, in whose place the
 /// dictionaries stand: both together run four times as often.

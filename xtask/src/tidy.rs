@@ -88,7 +88,8 @@ fn layer_table() -> Result<BTreeMap<String, u8>> {
 /// Features are siblings: none imports another, but for the result of the stage before it. Each has its card, its
 /// place in the list of cards, and a conversation.
 fn features(wrong: &mut Vec<String>) -> Result<()> {
-    const RESULTS_OF_STAGES: [(&str, &str); 1] = [("offline", "crate::delivery::Reached")];
+    const RESULTS_OF_STAGES: [(&str, &str); 2] =
+        [("offline", "crate::delivery::Reached"), ("carbons", "crate::delivery::Reached")];
     let cards = fs::read_to_string("crates/server/src/cards.rs")?;
     let conversations = conversation_names()?;
     for file in rust_files()?.into_iter().filter(|file| file.starts_with("crates/features/src")) {

@@ -1,5 +1,7 @@
 //! Delivery (RFC 6121 §8.5): which of a person's connected devices a message reaches, if any.
 
+use std::sync::Arc;
+
 use step::{Card, SessionId, Sessions, Step, Stop};
 use xmpp::error::Condition;
 use xmpp::jid::Jid;
@@ -26,19 +28,39 @@ enum Destination {
     Ignore,
 }
 
-/// Writes a message to the sessions that it is meant for.
+impl Reached {
+    /// The sessions that it reached.
+    pub fn sessions(&self) -> &[SessionId] {
+        match self {
+            Reached::Sessions(ids) => ids,
+            Reached::Nobody => &[],
+        }
+    }
+
+    /// All who have it: those that it reached, and those that get copies.
+    pub fn shared(&self, copied_to: &[SessionId]) -> Arc<[SessionId]> {
+        self.sessions().iter().chain(copied_to).copied().collect()
+    }
+}
+
+/// Decides which sessions a message is meant for.
 ///
 /// # Errors
 /// `service-unavailable` where table 1 says E, a silent drop where it says S.
-pub fn deliver(sessions: &Sessions, message: &Stanza, step: &mut Step<'_>) -> Result<Reached, Stop> {
+pub fn reach(sessions: &Sessions, message: &Stanza) -> Result<Reached, Stop> {
     match destination(sessions, message) {
-        Destination::Sessions(ids) => {
-            step.to_sessions(&ids, message.clone());
-            Ok(Reached::Sessions(ids))
-        }
+        Destination::Sessions(ids) => Ok(Reached::Sessions(ids)),
         Destination::Hold => Ok(Reached::Nobody),
         Destination::Refuse => Err(Condition::ServiceUnavailable.into()),
         Destination::Ignore => Err(Stop::Drop("nobody there to hear it (RFC 6121 §8.5)")),
+    }
+}
+
+/// Writes a message to the sessions that it reaches. Others get copies: if they have theirs, that is enough, too.
+pub fn deliver(reached: &Reached, copied_to: &[SessionId], message: &Stanza, step: &mut Step<'_>) {
+    let shared = reached.shared(copied_to);
+    for session in reached.sessions() {
+        step.to_shared(*session, message.clone(), &shared);
     }
 }
 

@@ -65,20 +65,21 @@ impl Held {
         self.draining.as_ref().is_some_and(|draining| draining.session == session)
     }
 
-    /// Whether a message that would reach `sessions` must queue behind older ones (order, RFC 6120 §10.1).
-    fn must_queue(&self, sessions: &Sessions, message: &Stanza) -> bool {
-        let Some(draining) = &self.draining else { return false };
-        match message.to.as_ref().and_then(|to| to.resource()) {
+    /// The session for which a message that would reach `sessions` must queue behind older ones (RFC 6120 §10.1).
+    fn must_queue_for(&self, sessions: &Sessions, message: &Stanza) -> Option<SessionId> {
+        let draining = self.draining.as_ref()?;
+        let waits = match message.to.as_ref().and_then(|to| to.resource()) {
             None => true,
             Some(resource) => {
                 sessions.by_resource(resource).is_none_or(|session| session.id == draining.session)
             }
-        }
+        };
+        waits.then_some(draining.session)
     }
 }
 
-/// Keeps a message behind those that are being handed over, before it is delivered out of order.
-/// Returns it if it does not have to wait.
+/// Keeps a message behind those that are being handed over, before it is delivered out of order. Returns the session
+/// that they are handed to; `None`: the message does not have to wait.
 ///
 /// # Errors
 /// As [`keep`].
@@ -86,14 +87,14 @@ pub fn queue_behind(
     held: &mut Held,
     sessions: &Sessions,
     owner: &BareJid,
-    message: Stanza,
+    message: &Stanza,
     step: &mut Step<'_>,
-) -> Result<Option<Stanza>, Stop> {
-    if !held.must_queue(sessions, &message) || !is_worth_holding(&message) {
-        return Ok(Some(message));
-    }
-    hold(held, owner, &message, step)?;
-    Ok(None)
+) -> Result<Option<SessionId>, Stop> {
+    let Some(session) = held.must_queue_for(sessions, message).filter(|_| is_worth_holding(message)) else {
+        return Ok(None);
+    };
+    hold(held, owner, message, step)?;
+    Ok(Some(session))
 }
 
 /// Keeps a message that reached nobody.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use features::blocking::Blocklist;
+use features::carbons::Copied;
 use features::offline::Held;
 use features::presence::Departure;
 use futures_channel::oneshot;
@@ -37,6 +38,8 @@ pub struct Account {
     pub roster: Roster,
     /// Whom it does not want to hear.
     pub blocklist: Blocklist,
+    /// Messages of which other devices had copies.
+    pub copied: Copied,
     /// What is held for it while nobody is there.
     pub held: Held,
     /// When it was last available.

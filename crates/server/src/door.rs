@@ -19,8 +19,8 @@ use crate::commits::Commits;
 pub enum Outgoing {
     /// A stanza for the client.
     Stanza(Stanza),
-    /// A stanza of which these sessions of the account each get a copy.
-    Copy(Stanza, Arc<[SessionId]>),
+    /// A stanza that these sessions of the account all have, in one form or another.
+    Shared(Stanza, Arc<[SessionId]>),
     /// Not for the client: whoever wrote the stanzas before it hears when they have left the house.
     Left(Return),
     /// The resource is bound.
@@ -34,7 +34,7 @@ pub enum Outgoing {
 impl Outgoing {
     fn byte_len(&self) -> usize {
         match self {
-            Outgoing::Stanza(stanza) | Outgoing::Copy(stanza, _) => stanza.byte_len(),
+            Outgoing::Stanza(stanza) | Outgoing::Shared(stanza, _) => stanza.byte_len(),
             _ => 0,
         }
     }
@@ -47,8 +47,8 @@ pub struct Undelivered {
     pub stanza: Stanza,
     /// When it was put behind the door.
     pub at: SystemTime,
-    /// Who else was meant to have it; one is enough.
-    pub copies: Option<Arc<[SessionId]>>,
+    /// Who all were meant to have it; one is enough.
+    pub shared: Option<Arc<[SessionId]>>,
 }
 
 /// A stanza from the client whose whole consequence has not been committed yet.
@@ -238,8 +238,8 @@ impl Door {
         state.queued_bytes = 0;
         let waiting = state.queue.drain(..).filter(|waiting| self.commits.fate(waiting.lsn) != Fate::Failed);
         let stanzas = waiting.filter_map(|Waiting { at, outgoing, .. }| match outgoing {
-            Outgoing::Stanza(stanza) => Some(Undelivered { stanza, at, copies: None }),
-            Outgoing::Copy(stanza, copies) => Some(Undelivered { stanza, at, copies: Some(copies) }),
+            Outgoing::Stanza(stanza) => Some(Undelivered { stanza, at, shared: None }),
+            Outgoing::Shared(stanza, shared) => Some(Undelivered { stanza, at, shared: Some(shared) }),
             _ => None,
         });
         stanzas.collect()

@@ -84,6 +84,7 @@ fn carry_over(mut found: Entity, before: Option<Entity>) -> Entity {
         (Entity::Account(account), Some(Entity::Account(before))) => {
             account.sessions = before.sessions;
             account.doors = before.doors;
+            account.copied = before.copied;
             account.departed = before.departed;
             account.taken_back = before.taken_back;
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use features::blocking::Blocklist;
+use features::carbons::Copied;
 use features::offline::Held;
 use features::{delivery, presence};
 use step::{Domain, LastSeen, Roster, SessionId, Sessions, Step, Stop};
@@ -106,6 +107,7 @@ impl Nobody {
             doors: std::mem::take(&mut self.doors),
             roster: Roster::default(),
             blocklist: Blocklist::default(),
+            copied: Copied::default(),
             held: Held::default(),
             last_seen: LastSeen::default(),
             departed: Vec::new(),

@@ -1,7 +1,8 @@
 //! The order of everything that passes through an account: read it from top to bottom, this is all there is.
 
+use features::delivery::Reached;
 use features::presence::Became;
-use features::{blocking, delivery, last_activity, offline, presence, subscription};
+use features::{blocking, carbons, delivery, last_activity, offline, presence, subscription};
 use step::{SessionId, Step, Stop};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::Jid;
@@ -20,7 +21,7 @@ pub fn leaving(a: &mut Account, session: SessionId, stanza: Stanza, step: &mut S
     }
     let sent = stanza.clone();
     let outcome = match stanza.kind {
-        Kind::Message => message_leaving(a, stanza, step),
+        Kind::Message => message_leaving(a, session, stanza, step),
         Kind::Presence => presence_leaving(a, session, stanza, step),
         Kind::Iq => iq_leaving(a, session, stanza, step),
     };
@@ -49,13 +50,20 @@ fn take_in(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
 /// What happens to stanzas that were delivered to a session which never took them: a message takes its way anew, as if
 /// the session had not been there, unless another session has it too.
 pub fn undelivered(a: &mut Account, taken_back: Vec<Undelivered>, step: &mut Step<'_>) {
-    for Undelivered { stanza, at, copies } in taken_back {
+    for Undelivered { stanza, at, shared } in taken_back {
+        let stanza = match carbons::is_copy(&stanza, &a.jid) {
+            false => stanza,
+            true => match carbons::received(&stanza).filter(|_| shared.is_some()) {
+                Some(message) => message,
+                None => continue,
+            },
+        };
         if stanza.kind == Kind::Message && stanza.type_ != Type::Error {
-            if copies.iter().any(|ids| ids.iter().any(|id| a.sessions.find(*id).is_some())) {
+            if shared.iter().any(|ids| ids.iter().any(|id| a.sessions.find(*id).is_some())) {
                 continue;
             }
             let late = offline::taken_back(&stanza, at, step);
-            a.taken_back.push(Undelivered { stanza, at, copies });
+            a.taken_back.push(Undelivered { stanza, at, shared });
             take_in(a, late, step);
         } else if stanza.is_request() && stanza.from.as_ref().is_none_or(|from| *from != *a.jid) {
             stopped(&stanza, Condition::RecipientUnavailable.into(), step);
@@ -64,12 +72,18 @@ pub fn undelivered(a: &mut Account, taken_back: Vec<Undelivered>, step: &mut Ste
 }
 
 /// In order, to a message leaving the account.
-fn message_leaving(a: &mut Account, mut message: Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
+fn message_leaving(
+    a: &mut Account,
+    session: SessionId,
+    mut message: Stanza,
+    step: &mut Step<'_>,
+) -> Result<(), Stop> {
     if message.to.is_none() {
         // RFC 6120 §10.3.1: without an address it is for the account itself.
         message.to = Some(a.jid.clone().into());
     }
     blocking::may_send(&a.blocklist, &message)?;
+    carbons::copy_sent(&mut a.copied, &a.sessions, &a.jid, session, &message, step);
     step.route(message);
     Ok(())
 }
@@ -77,10 +91,15 @@ fn message_leaving(a: &mut Account, mut message: Stanza, step: &mut Step<'_>) ->
 /// In order, to a message arriving at the account.
 fn message_arriving(a: &mut Account, message: Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
     blocking::may_receive(&a.blocklist, &message)?;
-    let Some(message) = offline::queue_behind(&mut a.held, &a.sessions, &a.jid, message, step)? else {
+    if let Some(session) = offline::queue_behind(&mut a.held, &a.sessions, &a.jid, &message, step)? {
+        let watching = carbons::watching(&mut a.copied, &a.sessions, &[session], &message);
+        carbons::copy_received(&a.sessions, &a.jid, &Reached::Nobody, &watching, &message, step);
         return Ok(());
-    };
-    let reached = delivery::deliver(&a.sessions, &message, step)?;
+    }
+    let reached = delivery::reach(&a.sessions, &message)?;
+    let watching = carbons::watching(&mut a.copied, &a.sessions, reached.sessions(), &message);
+    delivery::deliver(&reached, &watching, &message, step);
+    carbons::copy_received(&a.sessions, &a.jid, &reached, &watching, &message, step);
     offline::keep(&mut a.held, &a.jid, &reached, &message, step)
 }
 

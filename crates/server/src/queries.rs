@@ -1,7 +1,9 @@
 //! Who answers which namespace: one match per kind of entity, one line per feature.
 
 use features::registration::{self, Wish};
-use features::{blocking, disco, last_activity, ping, private, roster, subscription, time, vcard, version};
+use features::{
+    blocking, carbons, disco, last_activity, ping, private, roster, subscription, time, vcard, version,
+};
 use step::{Reply, SessionId, Step, Stop};
 use xmpp::error::Condition;
 use xmpp::ns;
@@ -49,6 +51,7 @@ pub fn own_account(
             blocking::answer_own(&mut a.blocklist, &mut a.sessions, &a.roster, &a.jid, session, iq, step)
         }
         ns::DISCO_INFO | ns::DISCO_ITEMS => disco::answer_account(CARDS, &a.jid, a.kind(), &a.sessions, iq),
+        ns::CARBONS => carbons::answer_own(&mut a.sessions, session, iq),
         ns::VCARD => vcard::answer_own(&a.jid, iq, step),
         ns::PRIVATE => private::answer_own(&a.jid, iq, step),
         ns::REGISTER => match registration::wish(&a.jid, iq)? {
@@ -87,6 +90,7 @@ pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Resul
         (ns::VCARD, _) => vcard::answer_other(&a.jid, iq, step),
         (ns::PRIVATE, _) => private::answer_other(),
         (ns::BLOCKING, _) => blocking::answer_other(),
+        (ns::CARBONS, _) => carbons::answer_other(),
         (ns::LAST, true) => last_activity::answer_account(&a.sessions, &a.last_seen, iq, step.wall),
         (ns::LAST, false) => last_activity::answer_stranger(),
         (ns::PING, true) => ping::answer(iq),
@@ -115,6 +119,7 @@ pub fn nobody(iq: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
         ns::VCARD => vcard::answer_nobody(iq),
         ns::PRIVATE => private::answer_other(),
         ns::BLOCKING => blocking::answer_other(),
+        ns::CARBONS => carbons::answer_other(),
         ns::LAST => last_activity::answer_stranger(),
         _ => Err(Condition::ServiceUnavailable.into()),
     }?;

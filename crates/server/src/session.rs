@@ -122,7 +122,7 @@ impl Session {
 
     fn leave(&mut self, now: Instant, outgoing: Outgoing) {
         match outgoing {
-            Outgoing::Stanza(stanza) | Outgoing::Copy(stanza, _) => self.machine.deliver(&stanza),
+            Outgoing::Stanza(stanza) | Outgoing::Shared(stanza, _) => self.machine.deliver(&stanza),
             Outgoing::Left(back) => self.leaving.push(back),
             Outgoing::Bound(jid) => self.machine.answer(now, Answer::Bound(jid)),
             Outgoing::BindRefused(error) => self.machine.answer(now, Answer::BindRefused(error)),

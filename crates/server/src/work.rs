@@ -269,12 +269,7 @@ impl Node {
                 self.route(stanza, |stanza| Letter::Registered(key, stanza), end, work);
             }
             Act::Deliver(session, stanza) => through(session, Outgoing::Stanza(stanza)),
-            Act::DeliverToEach(sessions, stanza) => {
-                let copies: Arc<[_]> = sessions.into();
-                for session in copies.iter() {
-                    through(*session, Outgoing::Copy(stanza.clone(), copies.clone()));
-                }
-            }
+            Act::DeliverShared(session, stanza, shared) => through(session, Outgoing::Shared(stanza, shared)),
             Act::DeliverThen(session, stanzas, back) => {
                 for stanza in stanzas {
                     through(session, Outgoing::Stanza(stanza));

@@ -28,6 +28,11 @@ impl Device {
         Device { play, jid, number: 0 }
     }
 
+    /// Everybody's second device sees what the first one does.
+    pub fn wants_copies(&self) -> bool {
+        self.jid.resource() == "d1"
+    }
+
     /// Its life: from one connection to the next, for as long as the rehearsal lasts.
     pub async fn live(mut self) {
         loop {

@@ -41,6 +41,13 @@ pub enum Event<'a> {
         /// How it came.
         how: How,
     },
+    /// A device saw what another one of the same person has said (XEP-0280).
+    Overheard {
+        /// Who saw it.
+        stream: StreamNo,
+        /// Its number.
+        number: MessageNo,
+    },
     /// A message came back with an error.
     Bounced {
         /// To its sender.
@@ -107,7 +114,9 @@ impl Event<'_> {
             Event::Bound { .. } => "logins",
             Event::Ended { .. } => "streams ended",
             Event::Sent { .. } => "messages",
+            Event::Received { how: How::Copied, .. } => "copies received",
             Event::Received { .. } => "messages received",
+            Event::Overheard { .. } => "copies of messages sent",
             Event::Bounced { .. } => "messages bounced",
             Event::Asked { .. } => "requests",
             Event::Answered { outcome: Outcome::Refused(_), .. } => "requests refused",
@@ -120,7 +129,7 @@ impl Event<'_> {
     }
 }
 
-/// How a message came, as its stamp says (XEP-0203).
+/// How a message came, as its stamp (XEP-0203) or its wrapping says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
     /// Without delay.
@@ -129,6 +138,8 @@ pub enum How {
     Held,
     /// Another device was meant to have it.
     TakenBack,
+    /// Another device has it; this is a copy (XEP-0280).
+    Copied,
 }
 
 /// What a request wants, as far as a checker cares.

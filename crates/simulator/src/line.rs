@@ -133,6 +133,9 @@ impl<'a> Line<'a> {
         let id = element.attr("id").unwrap_or_default();
         let condition = condition(element);
         match (element.name(), element.attr("type")) {
+            ("message", _) if element.children().any(|child| child.ns() == ns::CARBONS) => {
+                self.copy(stream, element);
+            }
             ("message", Some("error")) => {
                 if let Some(number) = message_number(id) {
                     self.device.play.see(&Event::Bounced { stream, number, condition });
@@ -160,6 +163,22 @@ impl<'a> Line<'a> {
             ("iq", Some("result" | "error")) => self.answered(stream, id, element),
             _ => {}
         }
+    }
+
+    /// A copy of what another device has received or sent; copies of errors are not what is checked here.
+    fn copy(&mut self, stream: StreamNo, copy: &Element) {
+        let Some(direction) = copy.children().find(|child| child.ns() == ns::CARBONS) else { return };
+        let forwarded = direction.child(ns::FORWARD, "forwarded");
+        let Some(message) = forwarded.and_then(|forwarded| forwarded.child(ns::CLIENT, "message")) else {
+            return self.device.play.complain("a copy of nothing".to_owned());
+        };
+        let number = message.attr("id").and_then(message_number);
+        let Some(number) = number.filter(|_| message.attr("type") != Some("error")) else { return };
+        let event = match direction.name() {
+            "received" => Event::Received { stream, number, how: How::Copied },
+            _ => Event::Overheard { stream, number },
+        };
+        self.device.play.see(&event);
     }
 
     /// Pushes are received, and others' questions answered.
@@ -207,6 +226,9 @@ impl<'a> Line<'a> {
         if self.next_id == 0 {
             // RFC 6121 §2.2, §4.2: first the roster, then presence.
             self.ask(stream, Wish::Roster, Element::new(ns::ROSTER, "query"), Type::Get);
+            if self.device.wants_copies() {
+                self.ask(stream, Wish::Nothing, Element::new(ns::CARBONS, "enable"), Type::Set);
+            }
             return self.tell(stream, 0);
         }
         let deed = self.device.play.draw_deed();

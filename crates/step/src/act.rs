@@ -1,5 +1,6 @@
 //! What a step wants done when it ends, and who gets what comes back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use store::{Credentials, OfflineMessage};
@@ -19,8 +20,9 @@ pub enum Act {
     RouteRegistered(String, Stanza),
     /// Write the stanza to one of the account's own sessions.
     Deliver(SessionId, Stanza),
-    /// Write the stanza to several of them. If one leaves before it has been given it, the others are enough.
-    DeliverToEach(Vec<SessionId>, Stanza),
+    /// Write the stanza to one of several sessions that all have it, in one form or another. If one leaves before it
+    /// has been given it, the others are enough.
+    DeliverShared(SessionId, Stanza, Arc<[SessionId]>),
     /// Write held messages to a session and tell once they have left, so that they can be dropped.
     DeliverThen(SessionId, Vec<Stanza>, Return),
     /// Tell a connection that its resource is bound.

@@ -1,5 +1,6 @@
 //! One step of one entity: what a feature may see, and what it leaves to be done.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use store::{KeptLetter, Write};
@@ -68,11 +69,11 @@ impl<'a> Step<'a> {
         self.acts.push(Act::Deliver(session, stanza));
     }
 
-    /// Writes a stanza to several of the account's own sessions, of which one is enough.
-    pub fn to_sessions(&mut self, sessions: &[SessionId], stanza: Stanza) {
-        match sessions {
-            [only] => self.to_session(*only, stanza),
-            several => self.acts.push(Act::DeliverToEach(several.to_vec(), stanza)),
+    /// Writes a stanza to one of several sessions that all have it, in one form or another; one of them is enough.
+    pub fn to_shared(&mut self, session: SessionId, stanza: Stanza, shared: &Arc<[SessionId]>) {
+        match shared.len() {
+            0 | 1 => self.to_session(session, stanza),
+            _ => self.acts.push(Act::DeliverShared(session, stanza, shared.clone())),
         }
     }
 

@@ -73,12 +73,26 @@ namespaces! {
     BLOCKING = "urn:xmpp:blocking";
     /// Errors of blocking.
     BLOCKING_ERRORS = "urn:xmpp:blocking:errors";
+    /// The element by which rooms mark what comes from them (XEP-0045).
+    MUC_USER = "http://jabber.org/protocol/muc#user";
+    /// Delivery receipts (XEP-0184).
+    RECEIPTS = "urn:xmpp:receipts";
     /// Ping (XEP-0199).
     PING = "urn:xmpp:ping";
     /// Time (XEP-0202).
     TIME = "urn:xmpp:time";
     /// Delayed delivery (XEP-0203).
     DELAY = "urn:xmpp:delay";
+    /// Direct invitations to rooms (XEP-0249).
+    CONFERENCE = "jabber:x:conference";
+    /// Carbons (XEP-0280).
+    CARBONS = "urn:xmpp:carbons:2";
+    /// All of the rules of carbons (XEP-0280 §6.2).
+    CARBONS_RULES = "urn:xmpp:carbons:rules:0";
+    /// Forwarded stanzas (XEP-0297).
+    FORWARD = "urn:xmpp:forward:0";
+    /// Displayed markers (XEP-0333).
+    MARKERS = "urn:xmpp:chat-markers:0";
     /// Message processing hints (XEP-0334).
     HINTS = "urn:xmpp:hints";
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod blocked;
 mod blocks;
+mod copies;
 mod loss;
 mod order;
 mod presence;
@@ -30,5 +31,6 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(blocked::Blocked::default()),
         Box::new(rosters::Rosters::default()),
         Box::new(presence::Presence::default()),
+        Box::new(copies::Copies::default()),
     ]
 }

@@ -28,6 +28,8 @@ struct Stream {
     /// The same, of what was not held since it hears for the account, and of what was held.
     last_direct: Last,
     last_held: Last,
+    /// The same, of copies.
+    last_copied: Last,
     received: BTreeSet<MessageNo>,
     /// The priority that goes with each status it told.
     told: BTreeMap<String, i8>,
@@ -75,6 +77,7 @@ impl Stream {
             last: Last::new(),
             last_direct: Last::new(),
             last_held: Last::new(),
+            last_copied: Last::new(),
             received: BTreeSet::new(),
             told: BTreeMap::new(),
             listens: false,
@@ -92,12 +95,20 @@ impl Stream {
             How::Held => self.last_direct.get(&pair).max(self.last_held.get(&pair)).copied(),
             // It comes when the other device has gone; its stamp says where it belongs.
             How::TakenBack => return None,
+            // What the other device was given late may have gone there before this one asked for copies.
+            How::Copied => self.last_copied.get(&pair).copied(),
         };
         let raise = |last: &mut Last| {
             let last = last.entry(pair.clone()).or_default();
             *last = number.max(*last);
         };
-        raise(&mut self.last);
+        match how {
+            How::Copied => {
+                raise(&mut self.last_copied);
+                return before.filter(|before| number < *before);
+            }
+            _ => raise(&mut self.last),
+        }
         match how {
             How::Held => raise(&mut self.last_held),
             _ if self.listens => raise(&mut self.last_direct),

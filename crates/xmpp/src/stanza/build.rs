@@ -60,6 +60,13 @@ impl Stanza {
         self
     }
 
+    /// With a child at the end in which another stanza is forwarded (XEP-0297 §3): `wrapper` around a `forwarded` that
+    /// may say when.
+    pub fn with_forwarded(mut self, wrapper: &Element, forwarded: &Element, stanza: &Stanza) -> Self {
+        self.payload = self.payload.with_forwarded(wrapper, forwarded, stanza);
+        self
+    }
+
     /// Without any direct child of this name.
     pub fn without(mut self, namespace: &str, name: &str) -> Self {
         if self.has(namespace, name) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::{ContentNs, Stanza};
 use crate::ns;
 use crate::xml::{self, Element, Limits};
 
@@ -66,10 +67,25 @@ impl Payload {
 
     /// With a child at the end.
     pub(super) fn with(&self, child: &Element) -> Payload {
+        self.with_written(child, |out| child.write(ns::CLIENT, out))
+    }
+
+    /// With a child at the end in which a stanza is forwarded: its text is copied, not read and written anew.
+    pub(super) fn with_forwarded(&self, wrapper: &Element, forwarded: &Element, stanza: &Stanza) -> Payload {
+        self.with_written(wrapper, |out| {
+            wrapper.write_around(ns::CLIENT, out, |out| {
+                forwarded.write_around(wrapper.ns(), out, |out| {
+                    stanza.write(out, ContentNs::Declared(ns::CLIENT));
+                });
+            });
+        })
+    }
+
+    fn with_written(&self, child: &Element, write: impl FnOnce(&mut Vec<u8>)) -> Payload {
         let mut out = Vec::with_capacity(self.text().len() + 128);
         out.extend_from_slice(self.text().as_bytes());
         let from = out.len() as u32;
-        child.write(ns::CLIENT, &mut out);
+        write(&mut out);
         let Ok(text) = String::from_utf8(out) else { return self.clone() };
         let mut children: SmallVec<[Child; 4]> = self.index().into();
         let name = (from + 1, from + 1 + child.name().len() as u32);

@@ -194,6 +194,21 @@ impl Element {
 
     /// Writes it where `default` is the default namespace.
     pub fn write(&self, default: &str, out: &mut Vec<u8>) {
+        self.begin(default, out);
+        if self.nodes.is_empty() {
+            out.extend_from_slice(b"/>");
+            return;
+        }
+        self.write_rest(out, |_| {});
+    }
+
+    /// Writes it with something more at the end of what is in it.
+    pub(crate) fn write_around(&self, default: &str, out: &mut Vec<u8>, inside: impl FnOnce(&mut Vec<u8>)) {
+        self.begin(default, out);
+        self.write_rest(out, inside);
+    }
+
+    fn begin(&self, default: &str, out: &mut Vec<u8>) {
         out.push(b'<');
         out.extend_from_slice(self.name.as_bytes());
         if self.namespace != default {
@@ -203,12 +218,12 @@ impl Element {
         for (number, attribute) in self.attributes.iter().enumerate() {
             attribute.write(number, out);
         }
-        if self.nodes.is_empty() {
-            out.extend_from_slice(b"/>");
-            return;
-        }
+    }
+
+    fn write_rest(&self, out: &mut Vec<u8>, inside: impl FnOnce(&mut Vec<u8>)) {
         out.push(b'>');
         self.write_nodes(&self.namespace, out);
+        inside(out);
         out.extend_from_slice(b"</");
         out.extend_from_slice(self.name.as_bytes());
         out.push(b'>');
