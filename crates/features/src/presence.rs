@@ -174,6 +174,17 @@ pub fn tell_again(
         tell_subscribers(roster, hears, presence, step);
         tell_own(sessions, account, presence, None, step);
     }
+    ask_again(sessions, roster, hears, account, step);
+}
+
+/// What contacts have told may be lost: they are asked again, if anybody is there to hear it.
+pub fn ask_again(
+    sessions: &Sessions,
+    roster: &Roster,
+    hears: Hears<'_>,
+    account: &BareJid,
+    step: &mut Step<'_>,
+) {
     if sessions.available().next().is_some() {
         probe_contacts(roster, hears, account, step);
     }

@@ -73,6 +73,7 @@ impl Account {
                 let stanzas = moments::carried_over(self, step);
                 pipeline::undelivered(self, stanzas, step);
             }
+            Letter::ReadAgain => moments::letters_read_again(self, step),
             Letter::Create(_, asker) => {
                 told.tell(asker, Err(StanzaError::new(Condition::Conflict)));
             }

@@ -28,6 +28,13 @@ const EXTERNAL: Card = Card {
     note: "For clients.",
     ..Card::PLAIN
 };
+const STREAM_MANAGEMENT: Card = Card {
+    xep: 198,
+    version: "1.6.3",
+    title: "Stream Management",
+    note: "Acknowledgements, of what is durable. Streams are not resumed yet.",
+    ..Card::PLAIN
+};
 const DIRECT_TLS: Card =
     Card { xep: 368, version: "1.1.0", title: "SRV records for XMPP over TLS", ..Card::PLAIN };
 const PASSWORDS: Card = Card {
@@ -65,6 +72,7 @@ pub const CARDS: &[Card] = &[
     ANONYMOUS,
     EXTERNAL,
     blocking::CARD,
+    STREAM_MANAGEMENT,
     ping::CARD,
     time::CARD,
     offline::DELAY_CARD,

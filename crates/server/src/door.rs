@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use parking_lot::Mutex;
 use step::{Return, SessionId};
@@ -13,6 +13,8 @@ use xmpp::jid::FullJid;
 use xmpp::stanza::Stanza;
 
 use crate::commits::Commits;
+use crate::managed::Managed;
+use crate::sent::TooMany;
 
 /// Something for the connection.
 #[derive(Debug)]
@@ -21,6 +23,10 @@ pub enum Outgoing {
     Stanza(Stanza),
     /// A stanza that these sessions of the account all have, in one form or another.
     Shared(Stanza, Arc<[SessionId]>),
+    /// A stanza that the store has, until whoever wrote it hears that it has left.
+    Held(Stanza),
+    /// A client that wants to know hears how many of its stanzas have been handled.
+    Ack(u32),
     /// Not for the client: whoever wrote the stanzas before it hears when they have left the house.
     Left(Return),
     /// The resource is bound.
@@ -34,7 +40,9 @@ pub enum Outgoing {
 impl Outgoing {
     fn byte_len(&self) -> usize {
         match self {
-            Outgoing::Stanza(stanza) | Outgoing::Shared(stanza, _) => stanza.byte_len(),
+            Outgoing::Stanza(stanza) | Outgoing::Shared(stanza, _) | Outgoing::Held(stanza) => {
+                stanza.byte_len()
+            }
             _ => 0,
         }
     }
@@ -55,7 +63,8 @@ pub struct Undelivered {
 #[derive(Debug)]
 struct Asked {
     number: u64,
-    stanza: Stanza,
+    /// None: the stream has dealt with it itself.
+    stanza: Option<Stanza>,
     bytes: usize,
     handled: Option<Handled>,
 }
@@ -87,10 +96,30 @@ struct State {
     asked: VecDeque<Asked>,
     asked_bytes: usize,
     next_number: u64,
+    managed: Option<Box<Managed>>,
     waker: Option<Waker>,
 }
 
 impl State {
+    /// The client's oldest stanza that has not been handled.
+    fn unhandled(&self) -> u64 {
+        self.asked.front().map_or(self.next_number, |asked| asked.number)
+    }
+
+    /// The acknowledgement that is due; `now` is the time if that alone may be the reason.
+    fn due_ack(&mut self, now: Option<Instant>) -> Option<Outgoing> {
+        let unhandled = self.unhandled();
+        self.managed.as_mut()?.due_ack(unhandled, now).map(Outgoing::Ack)
+    }
+
+    /// Something leaves; see [`Managed::count`].
+    fn count(&mut self, outgoing: Outgoing, at: SystemTime) -> Option<Outgoing> {
+        match &mut self.managed {
+            Some(managed) => managed.count(outgoing, at),
+            None => Some(outgoing),
+        }
+    }
+
     fn waits_for_earlier(&self, waiting: &Waiting) -> bool {
         match (waiting.answers, self.asked.front()) {
             (Some(number), Some(first)) => first.number < number,
@@ -138,19 +167,20 @@ impl Door {
         state.register(waker);
         let mut leaving = Vec::new();
         self.settle_asked(&mut state, waker, &mut leaving);
+        leaving.extend(state.due_ack(None));
         while let Some(next) = state.queue.front() {
-            if state.waits_for_earlier(next) {
+            if state.waits_for_earlier(next) || state.managed.as_ref().is_some_and(|m| !m.sent.has_room()) {
                 break;
             }
             let fate = self.commits.wait(next.lsn, waker);
             if fate == Fate::Pending {
                 break;
             }
-            let Some(Waiting { outgoing, .. }) = state.queue.pop_front() else { break };
+            let Some(Waiting { outgoing, at, .. }) = state.queue.pop_front() else { break };
             state.queued_bytes = state.queued_bytes.saturating_sub(outgoing.byte_len());
             if fate == Fate::Committed {
                 let last = matches!(outgoing, Outgoing::Close(_));
-                leaving.push(outgoing);
+                leaving.extend(state.count(outgoing, at));
                 if last {
                     // Nothing follows it; what is behind it goes elsewhere.
                     break;
@@ -176,7 +206,10 @@ impl Door {
             state.asked_bytes = state.asked_bytes.saturating_sub(asked.bytes);
             if let Some(condition) = lost {
                 let error = StanzaError::new(condition);
-                leaving.extend(asked.stanza.error_reply(&error).map(Outgoing::Stanza));
+                let reply = asked.stanza.and_then(|stanza| stanza.error_reply(&error));
+                let counted =
+                    reply.and_then(|reply| state.count(Outgoing::Stanza(reply), SystemTime::UNIX_EPOCH));
+                leaving.extend(counted);
             }
         }
     }
@@ -191,6 +224,67 @@ impl Door {
         self.state.lock().waker = None;
     }
 
+    /// The stream is managed from now on: stanzas are counted in both directions.
+    pub fn manage(&self) {
+        let mut state = self.state.lock();
+        let first = state.next_number;
+        state.managed = Some(Box::new(Managed::new(first)));
+    }
+
+    /// A stanza has come from the client that the stream has dealt with itself.
+    pub fn settled(&self) {
+        let mut state = self.state.lock();
+        let number = state.next_number;
+        state.next_number += 1;
+        let handled = Some(Handled::At(Lsn::default()));
+        state.asked.push_back(Asked { number, stanza: None, bytes: 0, handled });
+        wake(state);
+    }
+
+    /// The stream has written a stanza itself.
+    pub fn said(&self, stanza: Stanza, at: SystemTime) {
+        // What only this connection could want is not taken back when it has gone.
+        self.state.lock().count(Outgoing::Held(stanza), at);
+    }
+
+    /// The client asks how many of its stanzas have been handled; it hears when all have been that came before, and at
+    /// `patience` at the latest.
+    pub fn ask_ack(&self, patience: Instant) {
+        let mut state = self.state.lock();
+        let number = state.next_number;
+        if let Some(managed) = &mut state.managed {
+            managed.ask(number, patience);
+            wake(state);
+        }
+    }
+
+    /// When the client must hear how many of its stanzas have been handled.
+    pub fn ack_due(&self) -> Option<Instant> {
+        self.state.lock().managed.as_ref()?.ack_due()
+    }
+
+    /// The acknowledgement for which the time has come.
+    pub fn overdue_ack(&self, now: Instant) -> Option<Outgoing> {
+        self.state.lock().due_ack(Some(now))
+    }
+
+    /// The client has handled so many stanzas. Returns who is to hear of it.
+    ///
+    /// # Errors
+    /// When it was sent fewer.
+    pub fn acked(&self, handled: u32) -> Result<Vec<Return>, TooMany> {
+        let mut state = self.state.lock();
+        let Some(managed) = &mut state.managed else { return Ok(Vec::new()) };
+        let told = managed.sent.acked(handled);
+        wake(state);
+        told
+    }
+
+    /// Whether the client should be asked for an acknowledgement now; it then counts as asked.
+    pub fn wants_ack(&self) -> bool {
+        self.state.lock().managed.as_mut().is_some_and(|managed| managed.sent.wants_ack())
+    }
+
     /// A stanza has come from the client; the ticket stands for its whole consequence.
     pub fn ticket(self: &Arc<Self>, stanza: &Stanza) -> Ticket {
         let mut state = self.state.lock();
@@ -198,7 +292,7 @@ impl Door {
         state.next_number += 1;
         let bytes = stanza.byte_len();
         state.asked_bytes += bytes;
-        state.asked.push_back(Asked { number, stanza: stanza.clone(), bytes, handled: None });
+        state.asked.push_back(Asked { number, stanza: Some(stanza.clone()), bytes, handled: None });
         drop(state);
         let rests_on = Mutex::new(Handled::At(Lsn::default()));
         Ticket(Arc::new(Share { door: self.clone(), number, rests_on }))
@@ -236,13 +330,14 @@ impl Door {
     pub fn undelivered(&self) -> Vec<Undelivered> {
         let mut state = self.state.lock();
         state.queued_bytes = 0;
+        let unacked = state.managed.as_mut().map(|managed| managed.sent.take().collect::<Vec<_>>());
         let waiting = state.queue.drain(..).filter(|waiting| self.commits.fate(waiting.lsn) != Fate::Failed);
         let stanzas = waiting.filter_map(|Waiting { at, outgoing, .. }| match outgoing {
             Outgoing::Stanza(stanza) => Some(Undelivered { stanza, at, shared: None }),
             Outgoing::Shared(stanza, shared) => Some(Undelivered { stanza, at, shared: Some(shared) }),
             _ => None,
         });
-        stanzas.collect()
+        unacked.into_iter().flatten().chain(stanzas).collect()
     }
 }
 

@@ -58,6 +58,9 @@ pub enum Letter {
     /// The entity has been loaded anew, since the store has refused what it rested on. Its sessions go on; what it
     /// meant to tell others has not left.
     CarriedOver,
+    /// The registered letters that the store has kept have been read again; what their writers sent behind them may be
+    /// lost.
+    ReadAgain,
     /// Make the account (registration, or the desk).
     Create(Credentials, oneshot::Sender<Outcome>),
     /// Change the account's keys (the desk, or an upgrade on login).
@@ -99,6 +102,7 @@ impl fmt::Debug for Letter {
             Letter::Returned(back, _) => write!(formatter, "Returned {}", back.name()),
             Letter::Answered(back, _) => write!(formatter, "Answered {}", back.name()),
             Letter::CarriedOver => formatter.write_str("CarriedOver"),
+            Letter::ReadAgain => formatter.write_str("ReadAgain"),
             Letter::Create(..) => formatter.write_str("Create"),
             Letter::SetCredentials(..) => formatter.write_str("SetCredentials"),
             Letter::Remove(_) => formatter.write_str("Remove"),

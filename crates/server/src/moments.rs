@@ -50,6 +50,13 @@ pub fn carried_over(a: &mut Account, step: &mut Step<'_>) -> Vec<Undelivered> {
     std::mem::take(&mut a.taken_back)
 }
 
+/// Registered letters have been read again after a failed commit. The presence that a new contact sent behind its word
+/// may have been lost with the first reading.
+pub fn letters_read_again(a: &mut Account, step: &mut Step<'_>) {
+    let hears = |jid: &Jid| !a.blocklist.blocks(jid);
+    presence::ask_again(&a.sessions, &a.roster, &hears, &a.jid, step);
+}
+
 /// The account's owner removes it (XEP-0077 §3.2).
 pub fn account_removes_itself(
     a: &mut Account,

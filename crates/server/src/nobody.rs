@@ -72,7 +72,7 @@ impl Nobody {
                     pipeline::stopped(asked, Condition::ServiceUnavailable.into(), step);
                 }
             }
-            Letter::Leaving(..) | Letter::Returned(..) | Letter::CarriedOver => {}
+            Letter::Leaving(..) | Letter::Returned(..) | Letter::CarriedOver | Letter::ReadAgain => {}
         }
         None
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use step::{Return, Returned};
@@ -17,11 +17,15 @@ use crate::door::{Door, Outgoing};
 use crate::letter::{Envelope, Letter};
 use crate::login;
 use crate::node::Node;
+use crate::sent::TooMany;
 
 /// Stanzas of a client that may be under way at once; beyond that its socket is not read.
 pub const CREDIT_STANZAS: usize = 256;
 /// Bytes of a client's stanzas that may be under way at once.
 pub const CREDIT_BYTES: usize = 512 * 1024;
+
+/// How long a client waits at most to hear how many of its stanzas have been handled (XEP-0198 §4).
+const ACK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// While more than this waits to be written, nothing more is taken from the door.
 const UNSENT_BYTES: usize = 64 * 1024;
@@ -97,17 +101,20 @@ impl Session {
             for outgoing in leaving {
                 self.leave(now, outgoing);
             }
-            self.hear();
+            self.hear(now);
+        }
+        if !self.closed && self.door.wants_ack() {
+            self.machine.ask_ack();
         }
         if !self.closed && self.ending && self.door.unhandled() == (0, 0) {
             self.machine.answer(now, Answer::End);
-            self.hear();
+            self.hear(now);
         }
         if !self.closed && self.door.queued_bytes() > self.node.config.outbound_bytes() {
             // Guarantees G9: a reader that stops costs at most this; what it did not take goes elsewhere.
             let error = StreamError::new(StreamCondition::ResourceConstraint);
             self.machine.answer(now, Answer::Close(error));
-            self.hear();
+            self.hear(now);
         }
     }
 
@@ -122,7 +129,10 @@ impl Session {
 
     fn leave(&mut self, now: Instant, outgoing: Outgoing) {
         match outgoing {
-            Outgoing::Stanza(stanza) | Outgoing::Shared(stanza, _) => self.machine.deliver(&stanza),
+            Outgoing::Stanza(stanza) | Outgoing::Shared(stanza, _) | Outgoing::Held(stanza) => {
+                self.machine.deliver(&stanza);
+            }
+            Outgoing::Ack(handled) => self.machine.acknowledge(handled),
             Outgoing::Left(back) => self.leaving.push(back),
             Outgoing::Bound(jid) => self.machine.answer(now, Answer::Bound(jid)),
             Outgoing::BindRefused(error) => self.machine.answer(now, Answer::BindRefused(error)),
@@ -135,7 +145,7 @@ impl Session {
         // This task is awake; it need not be woken for what its own stanzas cause.
         self.door.disarm();
         self.machine.receive(now, bytes);
-        self.hear();
+        self.hear(now);
     }
 
     /// Whether the socket is to be read.
@@ -173,24 +183,27 @@ impl Session {
     pub fn tls_ready(&mut self, now: Instant, facts: TlsFacts) {
         self.wants_tls = false;
         self.machine.answer(now, Answer::TlsReady(facts));
-        self.hear();
+        self.hear(now);
     }
 
     /// A time that [`Session::next_timeout`] named has come.
     pub fn timeout(&mut self, now: Instant) {
+        if let Some(outgoing) = self.door.overdue_ack(now) {
+            self.leave(now, outgoing);
+        }
         self.machine.timeout(now);
-        self.hear();
+        self.hear(now);
     }
 
     /// When it next needs to be told the time.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.machine.poll_timeout()
+        self.machine.poll_timeout().into_iter().chain(self.door.ack_due()).min()
     }
 
     /// The other side has closed the connection, or it broke.
     pub fn peer_closed(&mut self, now: Instant) {
         self.machine.transport_closed(now);
-        self.hear();
+        self.hear(now);
         self.close();
     }
 
@@ -205,7 +218,7 @@ impl Session {
     }
 
     /// Hears what the machine has to say.
-    fn hear(&mut self) {
+    fn hear(&mut self, now: Instant) {
         while let Some(event) = self.machine.poll_event() {
             match event {
                 Event::StartTls => self.wants_tls = true,
@@ -221,6 +234,11 @@ impl Session {
                 }
                 Event::Bind { account, resource } => self.bind(account, resource),
                 Event::Stanza(stanza) => self.post(stanza),
+                Event::Managed => self.door.manage(),
+                Event::Settled => self.door.settled(),
+                Event::Said(stanza) => self.door.said(stanza, self.node.world.clock.wall()),
+                Event::AckAsked => self.door.ask_ack(now + ACK_PATIENCE),
+                Event::Acked { handled } => self.acked(now, handled),
                 Event::PeerEnded => self.ending = true,
                 Event::Closed(reason) => {
                     tracing::debug!(session = self.id(), peer = ?self.peer, ?reason, "stream closed");
@@ -228,6 +246,19 @@ impl Session {
                     self.close();
                 }
             }
+        }
+    }
+
+    /// The client has handled so many stanzas.
+    fn acked(&mut self, now: Instant, handled: u32) {
+        let Some(account) = &self.account else { return };
+        match self.door.acked(handled) {
+            Ok(told) => {
+                for back in told {
+                    self.node.come_back(account, back, Returned::Left);
+                }
+            }
+            Err(TooMany { sent }) => self.machine.acked_too_many(now, handled, sent),
         }
     }
 

@@ -110,6 +110,9 @@ impl Node {
             node.commits.settled(rests_on).await;
             let (entity, letters) = loading::entity(&node, domain, &cell.address, before).await;
             let mut inner = cell.inner.lock();
+            if carried_over && !letters.is_empty() {
+                inner.mailbox.push_front(Envelope::new(Letter::ReadAgain));
+            }
             inner.prepend(letters);
             if carried_over {
                 inner.mailbox.push_front(Envelope::new(Letter::CarriedOver));
@@ -272,7 +275,7 @@ impl Node {
             Act::DeliverShared(session, stanza, shared) => through(session, Outgoing::Shared(stanza, shared)),
             Act::DeliverThen(session, stanzas, back) => {
                 for stanza in stanzas {
-                    through(session, Outgoing::Stanza(stanza));
+                    through(session, Outgoing::Held(stanza));
                 }
                 through(session, Outgoing::Left(back));
             }

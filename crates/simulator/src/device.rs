@@ -33,6 +33,11 @@ impl Device {
         self.jid.resource() == "d1"
     }
 
+    /// Everybody's first device counts what comes and goes, and so do half of the second ones.
+    pub fn counts(&self) -> bool {
+        !self.wants_copies() || self.play.clockwork().draw(|chance| chance.once_in(2))
+    }
+
     /// Its life: from one connection to the next, for as long as the rehearsal lasts.
     pub async fn live(mut self) {
         loop {

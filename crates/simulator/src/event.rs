@@ -57,6 +57,13 @@ pub enum Event<'a> {
         /// The condition.
         condition: &'a str,
     },
+    /// The server has acknowledged messages (XEP-0198).
+    Acked {
+        /// Of whom.
+        stream: StreamNo,
+        /// Their numbers.
+        numbers: &'a [MessageNo],
+    },
     /// A request was sent to the server itself.
     Asked {
         /// By whom.
@@ -116,6 +123,7 @@ impl Event<'_> {
             Event::Sent { .. } => "messages",
             Event::Received { how: How::Copied, .. } => "copies received",
             Event::Received { .. } => "messages received",
+            Event::Acked { .. } => "acknowledgements of messages",
             Event::Overheard { .. } => "copies of messages sent",
             Event::Bounced { .. } => "messages bounced",
             Event::Asked { .. } => "requests",

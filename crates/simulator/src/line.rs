@@ -16,6 +16,7 @@ use crate::deeds::{Deed, Question};
 use crate::device::Device;
 use crate::event::{Event, How, Outcome, StreamNo, Wish, message_number};
 use crate::link::{Carried, Link, Way};
+use crate::managed::Managed;
 
 /// The namespace of what a device keeps with the server.
 const KEPT: &str = "urn:waxwing:rehearsal";
@@ -41,6 +42,8 @@ pub struct Line<'a> {
     /// It has done what everybody does when nothing more is drawn.
     settled: bool,
     over: bool,
+    /// The counts, once it has asked for the stream to be managed.
+    managed: Option<Managed>,
 }
 
 /// What was asked, as far as its answer is looked at.
@@ -67,6 +70,7 @@ impl<'a> Line<'a> {
             available: false,
             settled: false,
             over: false,
+            managed: None,
         }
     }
 
@@ -120,11 +124,36 @@ impl<'a> Line<'a> {
                     self.stream = Some(self.device.play.bound(&jid));
                     self.rest(10);
                 }
-                ClientEvent::Element(element) => self.element(&element),
+                ClientEvent::Element(element) => {
+                    self.count(&element);
+                    self.element(&element);
+                }
                 ClientEvent::LoginFailed(_) | ClientEvent::BindFailed(_) | ClientEvent::Closed(_) => {
                     self.over = true;
                 }
             }
+        }
+    }
+
+    /// Counts what was heard on a managed stream.
+    fn count(&mut self, element: &Element) {
+        let (Some(stream), Some(managed)) = (self.stream, &mut self.managed) else { return };
+        match managed.hear(element) {
+            Ok((answer, numbers)) => {
+                answer.iter().for_each(|answer| self.client.send(answer));
+                if !numbers.is_empty() {
+                    self.device.play.see(&Event::Acked { stream, numbers: &numbers });
+                }
+            }
+            Err(why) => self.device.play.complain(format!("acks: {why}")),
+        }
+    }
+
+    /// Sends a stanza.
+    fn say(&mut self, stanza: &Stanza) {
+        self.client.send_stanza(stanza);
+        if let Some(managed) = &mut self.managed {
+            managed.sent(stanza);
         }
     }
 
@@ -143,11 +172,7 @@ impl<'a> Line<'a> {
             }
             ("message", _) => {
                 if let Some(number) = message_number(id) {
-                    let how = match element.child(ns::DELAY, "delay").map(Element::text).as_deref() {
-                        None => How::Direct,
-                        Some("Offline Storage") => How::Held,
-                        Some(_) => How::TakenBack,
-                    };
+                    let how = late(element).unwrap_or(How::Direct);
                     self.device.play.see(&Event::Received { stream, number, how });
                 }
             }
@@ -175,7 +200,7 @@ impl<'a> Line<'a> {
         let number = message.attr("id").and_then(message_number);
         let Some(number) = number.filter(|_| message.attr("type") != Some("error")) else { return };
         let event = match direction.name() {
-            "received" => Event::Received { stream, number, how: How::Copied },
+            "received" => Event::Received { stream, number, how: late(message).unwrap_or(How::Copied) },
             _ => Event::Overheard { stream, number },
         };
         self.device.play.see(&event);
@@ -187,7 +212,7 @@ impl<'a> Line<'a> {
         if let Some(from) = iq.attr("from").and_then(|from| Jid::new(from).ok()) {
             result = result.with_to(from);
         }
-        self.client.send_stanza(&result);
+        self.say(&result);
     }
 
     fn answered(&mut self, stream: StreamNo, id: &str, iq: &Element) {
@@ -224,6 +249,10 @@ impl<'a> Line<'a> {
         let pause = self.device.play.clockwork().draw(|chance| 20 + chance.below(700));
         self.rest(pause as u64);
         if self.next_id == 0 {
+            if self.device.counts() {
+                self.client.send(&Managed::enable());
+                self.managed = Some(Managed::default());
+            }
             // RFC 6121 §2.2, §4.2: first the roster, then presence.
             self.ask(stream, Wish::Roster, Element::new(ns::ROSTER, "query"), Type::Get);
             if self.device.wants_copies() {
@@ -233,6 +262,9 @@ impl<'a> Line<'a> {
         }
         let deed = self.device.play.draw_deed();
         self.carry_out(stream, deed);
+        if self.managed.is_some() && self.device.play.clockwork().draw(|chance| chance.once_in(3)) {
+            self.client.send(&Managed::ask());
+        }
     }
 
     /// Nothing more is drawn: everybody becomes available, sees the roster and what is kept, and stays.
@@ -259,7 +291,7 @@ impl<'a> Line<'a> {
             }
             Deed::Subscription(type_, whom) => {
                 if self.device.play.may_subscribe(&self.device.jid.bare(), &whom) {
-                    self.client.send_stanza(&Stanza::presence(type_).with_to(whom));
+                    self.say(&Stanza::presence(type_).with_to(whom));
                 }
             }
             Deed::Ask(question) => self.question(stream, question),
@@ -275,7 +307,7 @@ impl<'a> Line<'a> {
             Deed::Ping(to) => {
                 self.next_id += 1;
                 let ping = Stanza::iq(Type::Get, &format!("p{}", self.next_id)).with_to(to);
-                self.client.send_stanza(&ping.with_child(&Element::new(ns::PING, "ping")));
+                self.say(&ping.with_child(&Element::new(ns::PING, "ping")));
             }
             Deed::Leave => self.client.close(self.device.play.clockwork().now()),
             Deed::Vanish => self.link.cut(),
@@ -291,7 +323,7 @@ impl<'a> Line<'a> {
         let number = self.device.play.sent(stream, &to);
         let id = format!("m{number}");
         let message = Stanza::message(Type::Chat).with_to(to).with_id(&id);
-        self.client.send_stanza(&message.with_child(&Element::new(ns::CLIENT, "body").with_text(&id)));
+        self.say(&message.with_child(&Element::new(ns::CLIENT, "body").with_text(&id)));
     }
 
     fn tell(&mut self, stream: StreamNo, priority: i8) {
@@ -302,13 +334,13 @@ impl<'a> Line<'a> {
         let presence = Stanza::presence(Type::Available)
             .with_child(&Element::new(ns::CLIENT, "priority").with_text(&priority.to_string()))
             .with_child(&Element::new(ns::CLIENT, "status").with_text(&status));
-        self.client.send_stanza(&presence);
+        self.say(&presence);
     }
 
     fn hide(&mut self, stream: StreamNo) {
         self.available = false;
         self.device.play.see(&Event::Told { stream, status: None, priority: 0 });
-        self.client.send_stanza(&Stanza::presence(Type::Unavailable));
+        self.say(&Stanza::presence(Type::Unavailable));
     }
 
     fn change_roster(&mut self, stream: StreamNo, whom: &BareJid, remove: bool) {
@@ -379,7 +411,7 @@ impl<'a> Line<'a> {
             _ => Asked::Other,
         };
         self.asked.insert(id, asked);
-        self.client.send_stanza(&iq);
+        self.say(&iq);
     }
 
     fn rest(&mut self, ms: u64) {
@@ -404,4 +436,12 @@ fn roster(iq: &Element) -> Outcome<'static> {
 fn block(what: &str, whom: &BareJid) -> Element {
     let item = Element::new(ns::BLOCKING, "item").with_attr("jid", whom.as_str());
     Element::new(ns::BLOCKING, what).with_child(item)
+}
+
+/// How a message came that did not come at once, as its stamp says.
+fn late(message: &Element) -> Option<How> {
+    match message.child(ns::DELAY, "delay")?.text().as_str() {
+        "Offline Storage" => Some(How::Held),
+        _ => Some(How::TakenBack),
+    }
 }

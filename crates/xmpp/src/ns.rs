@@ -83,6 +83,8 @@ namespaces! {
     TIME = "urn:xmpp:time";
     /// Delayed delivery (XEP-0203).
     DELAY = "urn:xmpp:delay";
+    /// Stream management (XEP-0198).
+    SM = "urn:xmpp:sm:3";
     /// Direct invitations to rooms (XEP-0249).
     CONFERENCE = "jabber:x:conference";
     /// Carbons (XEP-0280).

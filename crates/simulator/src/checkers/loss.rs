@@ -1,5 +1,6 @@
-//! Nothing accepted is lost (guarantee G2, G3). Without stream management a sender takes a message as accepted once
-//! the server has answered a later request of the same stream: from then on it is received, held, or has bounced.
+//! Nothing accepted is lost (guarantee G2, G3). A sender takes a message as accepted once the server has acknowledged
+//! it (XEP-0198), or has answered a later request of the same stream. From then on it is received, held, or has come
+//! back.
 //!
 //! One exception is in the nature of things until sessions can be resumed: a message that was on its way to a connected
 //! device when that connection, or the node, ended.
@@ -47,6 +48,10 @@ impl Checker for Loss {
                 if let Some(last) = self.unsure.get(stream).and_then(|sent| sent.last()) {
                     self.before.insert((*stream, (*id).to_owned()), *last);
                 }
+            }
+            Event::Acked { stream, numbers } => {
+                self.accepted.extend(numbers.iter());
+                self.unsure.entry(*stream).or_default().retain(|number| !numbers.contains(number));
             }
             Event::Answered { stream, id, .. } => {
                 let Some(last) = self.before.remove(&(*stream, (*id).to_owned())) else { return };

@@ -10,7 +10,7 @@ use xmpp::xml::Top;
 
 use super::bound::Bound;
 use super::line::{Line, Reframe, is_stanza};
-use super::{Answer, Event, State};
+use super::{Answer, Event, State, managing};
 use crate::limits::BIND_REFUSALS_MAX;
 use crate::sasl::Identity;
 use xmpp::ns;
@@ -34,6 +34,10 @@ impl Binding {
     }
 
     pub fn element(mut self, top: &Top<'_>, line: &mut Line) -> Result<State, StreamError> {
+        if managing::is_management(top) {
+            managing::before_binding(top, line)?;
+            return Ok(State::Binding(self));
+        }
         if !is_stanza(top) {
             return Err(StreamCondition::UnsupportedStanzaType.into());
         }

@@ -9,8 +9,8 @@ use xmpp::stanza::{Kind, Problem, Stanza, Type};
 use xmpp::xml::Element;
 use xmpp::xml::Top;
 
-use super::Event;
 use super::line::Line;
+use super::{Event, managing};
 use xmpp::ns;
 
 /// The stream proper.
@@ -21,6 +21,8 @@ pub(super) struct Bound {
     /// When the client last sent anything at all.
     heard: Instant,
     ping: Option<Ping>,
+    /// Whether the stream is managed (XEP-0198).
+    managed: bool,
 }
 
 /// A ping that is out (XEP-0199 §4.1).
@@ -32,7 +34,7 @@ struct Ping {
 
 impl Bound {
     pub fn new(jid: FullJid, lang: Option<Arc<str>>, now: Instant) -> Self {
-        Bound { jid, lang, heard: now, ping: None }
+        Bound { jid, lang, heard: now, ping: None, managed: false }
     }
 
     pub fn jid(&self) -> &FullJid {
@@ -63,12 +65,17 @@ impl Bound {
             Some(Ok(host)) => ping.with_from(host),
             _ => ping,
         };
-        line.write_stanza(&ping.with_child(&Element::new(ns::PING, "ping")));
+        let ping = ping.with_child(&Element::new(ns::PING, "ping"));
+        self.say(&ping, line);
         self.ping = Some(Ping { id, sent: line.now });
         Ok(())
     }
 
-    pub fn element(self, top: &Top<'_>, line: &mut Line) -> Result<Self, StreamError> {
+    pub fn element(mut self, top: &Top<'_>, line: &mut Line) -> Result<Self, StreamError> {
+        if managing::is_management(top) {
+            managing::bound(top, &mut self.managed, line)?;
+            return Ok(self);
+        }
         if top.ns() != ns::CLIENT {
             return Err(StreamCondition::UnsupportedStanzaType.into());
         }
@@ -78,9 +85,8 @@ impl Bound {
                 Err(StreamCondition::InvalidFrom.into())
             }
             Some(Err(malformed)) => {
-                if let Some(reply) = malformed.reply() {
-                    line.write_stanza(&reply.with_to(self.jid.clone()));
-                }
+                let answer = malformed.reply().map(|reply| reply.with_to(self.jid.clone()));
+                self.settle(answer, line);
                 Ok(self)
             }
             Some(Ok(stanza)) => self.stanza(stanza, line),
@@ -94,10 +100,11 @@ impl Bound {
         if stanza.kind == Kind::Iq {
             if self.answers_ping(&stanza) {
                 self.ping = None;
+                self.settle(None, line);
                 return Ok(self);
             }
-            if let Some(reply) = formality(&stanza) {
-                line.write_stanza(&reply);
+            if let Some(answer) = formality(&stanza) {
+                self.settle(Some(answer), line);
                 return Ok(self);
             }
         }
@@ -105,6 +112,24 @@ impl Bound {
         stanza.from = Some(self.jid.clone().into());
         line.events.push_back(Event::Stanza(stanza));
         Ok(self)
+    }
+
+    /// A stanza that is for the stream itself has had its effect.
+    fn settle(&self, answer: Option<Stanza>, line: &mut Line) {
+        if self.managed {
+            line.events.push_back(Event::Settled);
+        }
+        if let Some(answer) = &answer {
+            self.say(answer, line);
+        }
+    }
+
+    /// Writes a stanza of the stream's own.
+    fn say(&self, stanza: &Stanza, line: &mut Line) {
+        line.write_stanza(stanza);
+        if self.managed {
+            line.events.push_back(Event::Said(stanza.clone()));
+        }
     }
 
     /// A client may name itself as the sender, by its full or bare address, and nobody else.

@@ -6,6 +6,7 @@ mod bound;
 mod closing;
 mod leaving;
 mod line;
+mod managing;
 mod opening;
 mod securing;
 mod settings;
@@ -72,6 +73,19 @@ pub enum Event {
     },
     /// A stanza of a bound client: `from` is its full JID, `to` as it was sent.
     Stanza(Stanza),
+    /// The stream is managed from here on (XEP-0198 §3): stanzas are counted in both directions.
+    Managed,
+    /// On a managed stream: a stanza of the client's was for the stream itself, and counts like any other.
+    Settled,
+    /// On a managed stream: the stream itself has written a stanza, which counts like any other.
+    Said(Stanza),
+    /// The client wants to know how many of its stanzas have been handled; `C2s::acknowledge`.
+    AckAsked,
+    /// The client has handled this many of ours.
+    Acked {
+        /// Since the stream is managed, modulo 2^32.
+        handled: u32,
+    },
     /// *Asks* for the last of what the client's stanzas have begun: it has closed its half. Deliver it, then answer
     /// `End`.
     PeerEnded,
@@ -217,6 +231,25 @@ impl C2s {
         if let State::Bound(_) | State::Leaving(_) = self.state {
             self.line.write_stanza(stanza);
         }
+    }
+
+    /// Tells a client whose stream is managed how many of its stanzas have been handled (XEP-0198 §4).
+    pub fn acknowledge(&mut self, handled: u32) {
+        if let State::Bound(_) | State::Leaving(_) = self.state {
+            managing::acknowledge(handled, &mut self.line);
+        }
+    }
+
+    /// Asks a client whose stream is managed how many stanzas it has handled (XEP-0198 §4).
+    pub fn ask_ack(&mut self) {
+        if let State::Bound(_) = self.state {
+            managing::ask(&mut self.line);
+        }
+    }
+
+    /// Closes the stream of a client that has handled more than the `sent` stanzas (XEP-0198 §6).
+    pub fn acked_too_many(&mut self, now: Instant, handled: u32, sent: u32) {
+        self.answer(now, Answer::Close(managing::too_high(handled, sent)));
     }
 
     /// The moment asked for by `poll_timeout` has come.

@@ -10,6 +10,7 @@ use super::State;
 use super::authenticating::Authenticating;
 use super::binding::Binding;
 use super::line::Line;
+use super::managing;
 use xmpp::ns;
 
 /// Waits for a stream header; before login, or after it to bind a resource.
@@ -124,6 +125,7 @@ fn bind_features(line: &Line) -> Vec<Element> {
         // RFC 3921 clients open a session; RFC 6121 made that a formality.
         Element::new(ns::SESSION, "session").with_child(optional),
         settings.limits_feature(&settings.limits_after),
+        managing::feature(),
     ];
     features.extend(settings.features.iter().cloned());
     features

@@ -86,6 +86,8 @@ pub struct Host {
     pub secured_at: Option<usize>,
     pub received: usize,
     delivered: usize,
+    /// Stanzas are counted.
+    managed: bool,
     began: Instant,
 }
 
@@ -117,6 +119,7 @@ impl Host {
             proven: false,
             succeeded: false,
             secured_at: None,
+            managed: false,
             received: 0,
             delivered: 0,
             began: now,
@@ -226,6 +229,28 @@ impl Host {
                 let from = stanza.from.as_ref().expect("stamped");
                 assert!(from.bare() == *identity.account() && from.resource().is_some(), "{from}");
                 self.outcome.told.push(stanza.to_xml());
+                None
+            }
+            Event::Settled | Event::Said(_) => {
+                assert!(self.managed);
+                None
+            }
+            Event::Managed => {
+                assert!(
+                    !self.managed && self.machine.bound_jid().is_some(),
+                    "managed without an address, or twice"
+                );
+                self.managed = true;
+                None
+            }
+            Event::AckAsked => {
+                assert!(self.managed);
+                self.outcome.told.push("ack?".to_owned());
+                None
+            }
+            Event::Acked { handled } => {
+                assert!(self.managed);
+                self.outcome.told.push(format!("acked {handled}"));
                 None
             }
             Event::PeerEnded => {

@@ -1,5 +1,7 @@
 //! Spellings that rxml takes, in place of others that it does not though XML allows them.
 
+use std::ops::RangeInclusive;
+
 /// XML §2.11: line ends are line feeds before anything is read.
 pub fn with_line_feeds(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
@@ -62,18 +64,24 @@ fn leading_zeros(rest: &[u8]) -> Option<(usize, usize)> {
     Some((head, zeros.min(digits.len() - 1)))
 }
 
-/// U+FDF0 to U+FFFD, moved to where rxml takes them as letters of names; as long as before.
+/// U+FDF0 to U+FFFD, moved to where rxml takes them as letters of names; as long as before, and none of them one that
+/// is there already.
 pub fn with_other_letters(bytes: &[u8]) -> Vec<u8> {
+    // Where the first of them may go, so that the last is no further than U+FDCF.
+    const HOMES: RangeInclusive<u32> = 0xF900..=0xFBC2;
+    let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    let moved = |home: u32| {
+        let strange =
+            text.char_indices().filter(|(_, character)| ('\u{FDF0}'..='\u{FFFD}').contains(character));
+        strange.filter_map(move |(at, character)| {
+            Some((at, char::from_u32(u32::from(character) - 0xFDF0 + home)?))
+        })
+    };
+    let is_free = |home: &u32| moved(*home).all(|(_, character)| !text.contains(character));
+    let home = HOMES.clone().find(is_free).unwrap_or(*HOMES.start());
     let mut out = bytes.to_vec();
-    for (at, character) in bytes
-        .utf8_chunks()
-        .next()
-        .map_or("", |chunk| chunk.valid())
-        .char_indices()
-        .filter(|(_, character)| ('\u{FDF0}'..='\u{FFFD}').contains(character))
-    {
-        let moved = char::from_u32(u32::from(character) - 0xFDF0 + 0xF900).unwrap_or(character);
-        moved.encode_utf8(&mut out[at..]);
+    for (at, character) in moved(home) {
+        character.encode_utf8(&mut out[at..]);
     }
     out
 }

@@ -88,7 +88,7 @@ fn unknown_elements() {
     let condition = StreamCondition::UnsupportedStanzaType;
     opening_fails(&(header("one.test") + "<pubsub/>"), condition);
     bound_fails("<pubsub/>", condition);
-    bound_fails("<enable xmlns='urn:xmpp:sm:3'/>", condition);
+    bound_fails("<enabled xmlns='urn:xmpp:sm:3'/>", condition);
     bound_fails("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>", condition);
 }
 

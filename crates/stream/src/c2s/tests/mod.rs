@@ -45,6 +45,8 @@ pub struct Host {
     pub refusal: Option<SaslCondition>,
     /// What is still to be delivered when the client has closed its half.
     pub last_words: Option<Stanza>,
+    /// How many stanzas the client has handled, as it said last.
+    pub acked: Option<u32>,
 }
 
 impl Host {
@@ -52,7 +54,7 @@ impl Host {
         let now = Instant::now();
         let machine = C2s::new(now, Arc::new(settings), [1; 32], transport);
         let (stanzas, closed, refusal) = (Vec::new(), None, None);
-        Host { machine, tls: facts(), now, stanzas, closed, refusal, last_words: None }
+        Host { machine, tls: facts(), now, stanzas, closed, refusal, last_words: None, acked: None }
     }
 
     /// Inside TLS from the first byte.
@@ -86,6 +88,15 @@ impl Host {
                 }
                 Event::Stanza(stanza) => {
                     self.stanzas.push(stanza.to_xml());
+                    None
+                }
+                Event::Managed | Event::Settled | Event::Said(_) => None,
+                Event::AckAsked => {
+                    self.machine.acknowledge(self.stanzas.len() as u32);
+                    None
+                }
+                Event::Acked { handled } => {
+                    self.acked = Some(handled);
                     None
                 }
                 Event::PeerEnded => {
