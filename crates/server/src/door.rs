@@ -25,6 +25,8 @@ pub enum Outgoing {
     Shared(Stanza, Arc<[SessionId]>),
     /// A stanza that the store has, until whoever wrote it hears that it has left.
     Held(Stanza),
+    /// The stream is managed; what leaves from here on counts.
+    Managed,
     /// A client that wants to know hears how many of its stanzas have been handled.
     Ack(u32),
     /// Not for the client: whoever wrote the stanzas before it hears when they have left the house.
@@ -167,7 +169,6 @@ impl Door {
         state.register(waker);
         let mut leaving = Vec::new();
         self.settle_asked(&mut state, waker, &mut leaving);
-        leaving.extend(state.due_ack(None));
         while let Some(next) = state.queue.front() {
             if state.waits_for_earlier(next) || state.managed.as_ref().is_some_and(|m| !m.sent.has_room()) {
                 break;
@@ -187,6 +188,7 @@ impl Door {
                 }
             }
         }
+        leaving.extend(state.due_ack(None));
         leaving
     }
 
@@ -224,10 +226,14 @@ impl Door {
         self.state.lock().waker = None;
     }
 
-    /// The stream is managed from now on: stanzas are counted in both directions.
-    pub fn manage(&self) {
+    /// The client wants the stream to be managed: its stanzas count from now on. It hears so when all that it has sent
+    /// before is answered, and what it is sent counts from there. COMPAT: @xmpp/client 0.14 counts nothing that comes
+    /// in the same piece as `<enabled/>`, and so is told after the answers to what it has sent before.
+    pub fn manage(&self, at: SystemTime) {
         let mut state = self.state.lock();
         let first = state.next_number;
+        let outgoing = Outgoing::Managed;
+        state.queue.push_back(Waiting { lsn: Lsn::default(), at, answers: Some(first), outgoing });
         state.managed = Some(Box::new(Managed::new(first)));
     }
 
@@ -317,6 +323,13 @@ impl Door {
     /// Bytes that wait to leave.
     pub fn queued_bytes(&self) -> usize {
         self.state.lock().queued_bytes
+    }
+
+    /// The client has said goodbye.
+    pub fn parted(&self) {
+        if let Some(managed) = &mut self.state.lock().managed {
+            managed.sent.parted();
+        }
     }
 
     /// The connection is gone. What waits, and what is still put, stays for [`Door::undelivered`].

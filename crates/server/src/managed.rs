@@ -14,6 +14,8 @@ use crate::sent::Sent;
 pub struct Managed {
     /// The client's first stanza that counts.
     first: u64,
+    /// The client has been told: what leaves counts.
+    begun: bool,
     /// What the client has not acknowledged.
     pub sent: Sent,
     /// The client wants an acknowledgement once all its stanzas before this one have been handled, or at this time.
@@ -23,7 +25,7 @@ pub struct Managed {
 impl Managed {
     /// Counts from the client's stanza of this number on.
     pub fn new(first: u64) -> Self {
-        Managed { first, sent: Sent::default(), ack_due: None }
+        Managed { first, begun: false, sent: Sent::default(), ack_due: None }
     }
 
     /// The client asks; its next stanza would have this `number`. It waits until `patience` at most.
@@ -56,6 +58,8 @@ impl Managed {
             shared: shared.cloned(),
         };
         match outgoing {
+            Outgoing::Managed => self.begun = true,
+            _ if !self.begun => {}
             Outgoing::Left(back) => return self.sent.push_left(back).map(Outgoing::Left),
             Outgoing::Stanza(ref stanza) => self.sent.push(kept(stanza, None), false),
             Outgoing::Held(ref stanza) => self.sent.push(kept(stanza, None), true),

@@ -26,8 +26,14 @@ pub struct Sent {
     bytes: usize,
     /// How many have been acknowledged, modulo 2^32.
     acked: u32,
-    /// An acknowledgement has been asked for.
-    asked: bool,
+    /// Something has left since an acknowledgement was asked for.
+    unasked: bool,
+    /// Acknowledgements that were asked for and have not come.
+    awaited: usize,
+    /// How many of the stanzas had left when the last one was asked for.
+    asked: usize,
+    /// How many of the stanzas the client has read: it has answered a request that came behind them.
+    read: usize,
 }
 
 #[derive(Debug)]
@@ -51,6 +57,7 @@ impl Sent {
     pub fn push(&mut self, stanza: Undelivered, held: bool) {
         self.stanzas += 1;
         self.bytes += stanza.stanza.byte_len();
+        self.unasked = true;
         self.entries.push_back(Entry::Stanza { stanza, held });
     }
 
@@ -63,11 +70,23 @@ impl Sent {
         None
     }
 
-    /// Whether the client should be asked for an acknowledgement now; it then counts as asked.
+    /// Whether the client should be asked for an acknowledgement now; it then counts as asked. Each time that something
+    /// has left it is asked again: COMPAT: @xmpp/client 0.14 does not hear what comes right behind `<enabled/>`.
     pub fn wants_ack(&mut self) -> bool {
-        let wants = self.stanzas > 0 && !self.asked;
-        self.asked |= wants;
+        let wants = std::mem::take(&mut self.unasked);
+        if wants {
+            self.awaited += 1;
+            self.asked = self.stanzas;
+        }
         wants
+    }
+
+    /// The client has said goodbye: what it has read is not to come again, even if it did not count it. COMPAT:
+    /// @xmpp/client 0.14 does not count the results of its requests, and so never acknowledges the last stanzas.
+    pub fn parted(&mut self) {
+        let uncounted = self.acked.wrapping_add(self.read as u32);
+        // It is no more than was sent.
+        drop(self.acked(uncounted));
     }
 
     /// The client has handled so many stanzas in all. Returns who is to hear of it.
@@ -80,7 +99,12 @@ impl Sent {
             return Err(TooMany { sent: self.acked.wrapping_add(self.stanzas as u32) });
         }
         self.acked = handled;
-        self.asked = false;
+        self.awaited = self.awaited.saturating_sub(1);
+        if self.awaited == 0 {
+            self.read = self.asked;
+        }
+        self.read = self.read.saturating_sub(newly);
+        self.asked = self.asked.saturating_sub(newly);
         let mut told = Vec::new();
         while let Some(entry) =
             self.entries.pop_front_if(|entry| newly > 0 || matches!(entry, Entry::Left(_)))
@@ -94,7 +118,30 @@ impl Sent {
                 Entry::Left(back) => told.push(back),
             }
         }
+        told.extend(self.left_and_read());
         Ok(told)
+    }
+
+    /// Whoever waits for stanzas that the client has read hears of it, even if it has not counted them; from then on
+    /// only they are here.
+    fn left_and_read(&mut self) -> Vec<Return> {
+        let (mut before, mut told) = (0, Vec::new());
+        let read = self.read;
+        self.entries.retain_mut(|entry| match entry {
+            Entry::Stanza { held, .. } => {
+                *held &= before >= read;
+                before += 1;
+                true
+            }
+            Entry::Left(back) => {
+                let waits = before > read;
+                if !waits {
+                    told.push(back.clone());
+                }
+                waits
+            }
+        });
+        told
     }
 
     /// What was not acknowledged and is nowhere else.
@@ -128,11 +175,40 @@ mod tests {
         let mut sent = sent(3);
         assert!(sent.push_left(Return::OfflineLeft(3)).is_none());
         assert!(sent.wants_ack() && !sent.wants_ack());
-        assert_eq!(sent.acked(2).map(|told| told.len()), Ok(0));
+        // Not an answer: something was asked for behind it.
+        let more =
+            Undelivered { stanza: Stanza::message(Type::Chat), at: SystemTime::UNIX_EPOCH, shared: None };
+        sent.push(more, false);
         assert!(sent.wants_ack());
-        assert_eq!(sent.acked(3).map(|told| told.len()), Ok(1));
-        assert!(!sent.wants_ack() && sent.bytes == 0);
+        assert_eq!(sent.acked(2).map(|told| told.len()), Ok(0));
+        assert_eq!(sent.acked(4).map(|told| told.len()), Ok(1));
+        assert_eq!(sent.bytes, 0);
+        let stanza = Stanza::message(Type::Chat);
+        sent.push(Undelivered { stanza, at: SystemTime::UNIX_EPOCH, shared: None }, false);
+        assert!(sent.wants_ack() && !sent.wants_ack() && sent.acked(5).is_ok());
         assert!(sent.push_left(Return::Offline(SessionId(1))).is_some());
+    }
+
+    #[test]
+    fn what_was_read_is_not_taken_back_after_a_goodbye() {
+        let mut sent = sent(3);
+        assert!(sent.wants_ack());
+        let late = Stanza::message(Type::Chat).with_id("late");
+        sent.push(Undelivered { stanza: late, at: SystemTime::UNIX_EPOCH, shared: None }, false);
+        assert!(sent.acked(1).is_ok());
+        sent.parted();
+        let ids: Vec<_> = sent.take().filter_map(|left| left.stanza.id).collect();
+        assert_eq!(ids, ["late".into()]);
+    }
+
+    #[test]
+    fn what_was_read_has_left_the_store_and_is_still_here() {
+        let mut sent = sent(2);
+        assert!(sent.push_left(Return::OfflineLeft(2)).is_none());
+        assert!(sent.wants_ack());
+        assert_eq!(sent.acked(0).map(|told| told.len()), Ok(1));
+        let ids: Vec<_> = sent.take().filter_map(|left| left.stanza.id).collect();
+        assert_eq!(ids, ["0".into(), "1".into()]);
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl Session {
             Outgoing::Stanza(stanza) | Outgoing::Shared(stanza, _) | Outgoing::Held(stanza) => {
                 self.machine.deliver(&stanza);
             }
+            Outgoing::Managed => self.machine.manage(),
             Outgoing::Ack(handled) => self.machine.acknowledge(handled),
             Outgoing::Left(back) => self.leaving.push(back),
             Outgoing::Bound(jid) => self.machine.answer(now, Answer::Bound(jid)),
@@ -234,7 +235,7 @@ impl Session {
                 }
                 Event::Bind { account, resource } => self.bind(account, resource),
                 Event::Stanza(stanza) => self.post(stanza),
-                Event::Managed => self.door.manage(),
+                Event::Managed => self.door.manage(self.node.world.clock.wall()),
                 Event::Settled => self.door.settled(),
                 Event::Said(stanza) => self.door.said(stanza, self.node.world.clock.wall()),
                 Event::AckAsked => self.door.ask_ack(now + ACK_PATIENCE),
@@ -283,6 +284,9 @@ impl Session {
             return;
         }
         self.asking = None;
+        if self.ending {
+            self.door.parted();
+        }
         self.door.close();
         self.node.forget_door(self.door.id);
         if let Some(account) = &self.account {

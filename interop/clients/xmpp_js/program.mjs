@@ -30,7 +30,12 @@ class XmppJs {
     const error = await Promise.race([xmpp.start().then(() => null, (error) => error), failed]);
     if (error) return tell({ is: "refused", why: String(error) });
     this.note(await this.ask("get", xml("query", "jabber:iq:roster")));
+    // It is there once the server says so.
+    const seen = new Promise((resolve) => xmpp.on("stanza", (stanza) => {
+      if (stanza.is("presence") && stanza.attrs.from === String(xmpp.jid)) resolve();
+    }));
     await xmpp.send(xml("presence"));
+    await seen;
     const checks = ["disco", "ping", "version", "vcard", "blocking", "private_xml"];
     tell({ is: "online", mechanism, tls: xmpp.socket.socket.getProtocol(), checks });
   }

@@ -39,7 +39,6 @@ pub fn bound(top: &Top<'_>, managed: &mut bool, line: &mut Line) -> Result<(), S
     match (top.name(), *managed) {
         ("enable", false) => {
             *managed = true;
-            line.write_element(&Element::new(ns::SM, "enabled"));
             line.events.push_back(Event::Managed);
         }
         ("r", true) => line.events.push_back(Event::AckAsked),
@@ -54,6 +53,11 @@ pub fn bound(top: &Top<'_>, managed: &mut bool, line: &mut Line) -> Result<(), S
         _ => return Err(StreamCondition::UnsupportedStanzaType.into()),
     }
     Ok(())
+}
+
+/// The stream is managed (§3).
+pub fn begin(line: &mut Line) {
+    line.write_element(&Element::new(ns::SM, "enabled"));
 }
 
 /// So many of the client's stanzas have been handled (§4).

@@ -73,7 +73,8 @@ pub enum Event {
     },
     /// A stanza of a bound client: `from` is its full JID, `to` as it was sent.
     Stanza(Stanza),
-    /// The stream is managed from here on (XEP-0198 §3): stanzas are counted in both directions.
+    /// The client wants the stream to be managed (XEP-0198 §3): what it sends counts from here on. `C2s::manage` when
+    /// all that came before has been answered; what it is sent counts from there.
     Managed,
     /// On a managed stream: a stanza of the client's was for the stream itself, and counts like any other.
     Settled,
@@ -230,6 +231,13 @@ impl C2s {
     pub fn deliver(&mut self, stanza: &Stanza) {
         if let State::Bound(_) | State::Leaving(_) = self.state {
             self.line.write_stanza(stanza);
+        }
+    }
+
+    /// Tells a client that its stream is managed (XEP-0198 §3).
+    pub fn manage(&mut self) {
+        if let State::Bound(_) | State::Leaving(_) = self.state {
+            managing::begin(&mut self.line);
         }
     }
 

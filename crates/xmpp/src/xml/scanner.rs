@@ -375,11 +375,15 @@ impl Progress {
         const CDATA: &[u8] = b"<![CDATA[";
         let rest = &data[self.at..];
         let length = rest.len().min(CDATA.len());
-        if rest[..length] != CDATA[..length] || !self.begun {
+        if rest[..length] != CDATA[..length] {
             return Err(ScanError::Restricted("a comment or a document type"));
         }
         if length < CDATA.len() {
             return Ok(Look::Used);
+        }
+        if !self.begun {
+            // As in `text`: even an empty section is none of the white space that may stand there (RFC 6120 §11.7).
+            return Err(ScanError::Format);
         }
         self.in_cdata = true;
         self.head.has_cdata = true;

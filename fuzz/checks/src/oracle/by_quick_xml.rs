@@ -16,6 +16,8 @@ pub struct Reading {
     pub header: Oddities,
     /// The whole elements in it.
     pub elements: Vec<(Tree, Oddities)>,
+    /// Before which element the first CDATA section stands that is in none.
+    pub cdata_between: Option<usize>,
     /// Why it reads no further.
     pub refused: Option<String>,
 }
@@ -68,6 +70,9 @@ fn read(text: &str, reading: &mut Reading) -> Result<(), String> {
                 }
             }
             Event::CData(text) => {
+                if begun && open.is_empty() {
+                    reading.cdata_between.get_or_insert(reading.elements.len());
+                }
                 if let Some(tree) = open.last_mut() {
                     tree.push_text(&text.xml10_content());
                 }

@@ -237,9 +237,9 @@ impl Refused<'_> {
 
     /// Whether text stands before the element.
     fn is_text(&self, error: ScanError) -> bool {
-        let found =
-            matches!(error, ScanError::Format | ScanError::Restricted("a comment or a document type"));
-        found && self.at.is_some() && self.strict.text_after == self.at
+        let found = error == ScanError::Format;
+        let stands = self.strict.text_after == self.at || self.second.cdata_between == self.at;
+        found && self.at.is_some() && stands
     }
 
     /// Whether quick-xml, too, will not have a namespace of XML's own under another prefix.

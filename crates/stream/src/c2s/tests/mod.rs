@@ -90,7 +90,11 @@ impl Host {
                     self.stanzas.push(stanza.to_xml());
                     None
                 }
-                Event::Managed | Event::Settled | Event::Said(_) => None,
+                Event::Managed => {
+                    self.machine.manage();
+                    None
+                }
+                Event::Settled | Event::Said(_) => None,
                 Event::AckAsked => {
                     self.machine.acknowledge(self.stanzas.len() as u32);
                     None
