@@ -27,6 +27,7 @@ pub fn run() -> Result<()> {
     features(&mut wrong)?;
     coverage::check(&mut wrong)?;
     pages::check(&mut wrong)?;
+    faults(&mut wrong)?;
     for file in rust_files()? {
         let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
         names(&file, &mut wrong);
@@ -111,6 +112,17 @@ fn features(wrong: &mut Vec<String>) -> Result<()> {
             if !conversations.iter().any(|conversation| conversation.starts_with(&name)) {
                 wrong.push(format!("{}: no conversation is named after it", file.display()));
             }
+        }
+    }
+    Ok(())
+}
+
+/// Every fault that is planted to see it caught can still be planted.
+fn faults(wrong: &mut Vec<String>) -> Result<()> {
+    for patch in files_below(Path::new("crates/simulator/faults"))? {
+        let checked = Command::new("git").args(["apply", "--check"]).arg(&patch).output()?;
+        if !checked.status.success() {
+            wrong.push(format!("{}: does not fit the tree any more", patch.display()));
         }
     }
     Ok(())
