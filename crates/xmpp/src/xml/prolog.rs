@@ -81,7 +81,10 @@ pub(super) fn opening(
             at = length + data[length..].iter().take_while(|byte| is_space(**byte)).count();
         }
         match &data[at..] {
-            [] | [b'<'] => return Ok(None),
+            [] | [b'<'] | [b'<', b'!'] => return Ok(None),
+            [b'<', b'!', b'[', ..] => {
+                return Err(ScanError::NotWellFormed("a CDATA section before the stream"));
+            }
             [b'<', b'!' | b'?', ..] => return Err(ScanError::Restricted("markup before the stream")),
             [b'<', ..] => {}
             // UTF-16 with or without a mark (RFC 6120 §11.6). A mark of UTF-8 is text like any other.

@@ -16,6 +16,8 @@ pub struct Reading {
     pub header: Oddities,
     /// The whole elements in it.
     pub elements: Vec<(Tree, Oddities)>,
+    /// A CDATA section stands before the stream.
+    pub cdata_before: bool,
     /// Before which element the first CDATA section stands that is in none.
     pub cdata_between: Option<usize>,
     /// Why it reads no further.
@@ -70,6 +72,7 @@ fn read(text: &str, reading: &mut Reading) -> Result<(), String> {
                 }
             }
             Event::CData(text) => {
+                reading.cdata_before |= !begun;
                 if begun && open.is_empty() {
                     reading.cdata_between.get_or_insert(reading.elements.len());
                 }

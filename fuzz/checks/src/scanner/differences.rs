@@ -66,7 +66,8 @@ impl Difference {
             Difference::Limit => "RFC 6120 §13.12: what one peer may send has limits; rxml has none of them",
             Difference::NotAStream => "RFC 6120 §4.8 and §4.9.3: name, prefix, namespace and end of a stream",
             Difference::TextBetween => {
-                "RFC 6120 §11.7: only white space stands between the elements of a stream"
+                "RFC 6120 §11.7: only white space stands between the elements of a stream; XML §2.8: and before it; \
+                 rxml hears nothing of a CDATA section that is empty"
             }
             Difference::DefaultTwice => "XML §3.1, unique attributes; rxml takes the last one",
             Difference::NamespaceSpelling => {
@@ -235,11 +236,14 @@ impl Refused<'_> {
         proven.into_iter().find(|(holds, _)| *holds).map(|(_, difference)| difference)
     }
 
-    /// Whether text stands before the element.
+    /// Whether text stands before the element, or before the stream.
     fn is_text(&self, error: ScanError) -> bool {
+        if self.at.is_none() {
+            return error == malformed("a CDATA section before the stream") && self.second.cdata_before;
+        }
         let found = error == ScanError::Format;
         let stands = self.strict.text_after == self.at || self.second.cdata_between == self.at;
-        found && self.at.is_some() && stands
+        found && stands
     }
 
     /// Whether quick-xml, too, will not have a namespace of XML's own under another prefix.
