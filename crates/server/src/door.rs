@@ -129,6 +129,11 @@ impl State {
         }
     }
 
+    /// Whether the client must acknowledge something before more may leave.
+    fn is_full(&self) -> bool {
+        self.managed.as_ref().is_some_and(|managed| !managed.sent.has_room())
+    }
+
     fn register(&mut self, waker: &Waker) {
         if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             self.waker = Some(waker.clone());
@@ -170,7 +175,7 @@ impl Door {
         let mut leaving = Vec::new();
         self.settle_asked(&mut state, waker, &mut leaving);
         while let Some(next) = state.queue.front() {
-            if state.waits_for_earlier(next) || state.managed.as_ref().is_some_and(|m| !m.sent.has_room()) {
+            if state.waits_for_earlier(next) || state.is_full() {
                 break;
             }
             let fate = self.commits.wait(next.lsn, waker);
@@ -188,8 +193,21 @@ impl Door {
                 }
             }
         }
+        if state.is_full() {
+            leaving.extend(self.goodbye(&mut state, waker));
+        }
         leaving.extend(state.due_ack(None));
         leaving
+    }
+
+    /// A client that acknowledges nothing can still be told that its stream is over; what it was not given goes
+    /// elsewhere.
+    fn goodbye(&self, state: &mut State, waker: &Waker) -> Option<Outgoing> {
+        let place = state.queue.iter().position(|waiting| matches!(waiting.outgoing, Outgoing::Close(_)))?;
+        match self.commits.wait(state.queue.get(place)?.lsn, waker) {
+            Fate::Committed => state.queue.remove(place).map(|waiting| waiting.outgoing),
+            Fate::Pending | Fate::Failed => None,
+        }
     }
 
     /// In the order in which they came: a stanza whose consequence is committed is done with; one whose consequence

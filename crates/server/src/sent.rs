@@ -9,7 +9,7 @@ use crate::door::Undelivered;
 /// Stanzas that a client may leave unacknowledged: beyond that nothing more leaves for it.
 pub const UNACKED_STANZAS: usize = 1_000;
 /// Their bytes.
-pub const UNACKED_BYTES: usize = 1 << 20;
+pub const UNACKED_BYTES: usize = 512 << 10;
 
 /// The client has acknowledged more than it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use super::stage::{Fortune, Setting};
 use super::template;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use xmpp::ns;
 
 /// A conversation.
 #[derive(Debug, Clone)]
@@ -25,11 +26,13 @@ pub struct Script {
     pub overlooked: Vec<Overlooked>,
 }
 
-/// What another server says beyond what the specifications ask for.
+/// What may come at any time, or what another server says beyond what the specifications ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overlooked {
     /// COMPAT: Prosody 0.12 and 13 acknowledge a subscription request with unavailable presence from the bare address.
     Receipts,
+    /// Requests for acknowledgements: how many there are depends on what left together.
+    Requests,
 }
 
 impl Overlooked {
@@ -42,6 +45,7 @@ impl Overlooked {
                     && node.attribute("from").is_some_and(|from| !from.contains('/'))
                     && node.content.is_empty()
             }
+            Overlooked::Requests => node.name == "r" && node.ns == ns::SM,
         }
     }
 }
@@ -198,6 +202,10 @@ impl Script {
         }
         if let Some(setting) = text.strip_prefix("with ") {
             self.settings.push(setting_of(setting)?);
+            return Ok(());
+        }
+        if text == "overlooking requests for acknowledgements" {
+            self.overlooked.push(Overlooked::Requests);
             return Ok(());
         }
         let act = self.act(text)?;
