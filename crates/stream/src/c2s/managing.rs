@@ -45,7 +45,10 @@ pub fn bound(top: &Top<'_>, managed: &mut bool, line: &mut Line) -> Result<(), S
         ("a", true) => {
             let handled = top.element().attr("h").and_then(|h| h.parse().ok());
             // §4: an <a/> has an 'h', which is an unsignedInt.
-            let handled = handled.ok_or(StreamError::from(StreamCondition::BadFormat))?;
+            let handled = handled.ok_or_else(|| StreamError {
+                text: Some("An acknowledgement says how many, as a number.".to_owned()),
+                ..StreamError::new(StreamCondition::BadFormat)
+            })?;
             line.events.push_back(Event::Acked { handled });
         }
         // §3: once is enough; §6: such errors are recoverable.

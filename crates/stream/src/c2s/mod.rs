@@ -459,7 +459,10 @@ impl State {
         match frame {
             Frame::Open(header) => match self {
                 State::Opening(opening) => opening.open(&header, line),
-                _ => Err(StreamCondition::BadFormat.into()),
+                _ => Err(StreamError {
+                    text: Some("The stream has begun already.".to_owned()),
+                    ..StreamError::new(StreamCondition::BadFormat)
+                }),
             },
             Frame::Element(top) if line::is_stream_error(&top) => Ok(line.peer_failed(&top.element())),
             Frame::Element(top) => self.element(&top, line),
