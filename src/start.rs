@@ -36,7 +36,7 @@ async fn run(config: Arc<Config>) -> anyhow::Result<()> {
     // Accounts that do not exist look the same in every life of the server.
     let secret = store.secret(world.seed()).await?;
     let node = Node::start(world, store.clone(), config.clone(), secret, Arc::new(AdHoc));
-    node.hand_out_letters().await?;
+    node.wake_all().await?;
     let control = open_desk(&config, Running(node.clone()))?;
     let addresses = doors.addresses();
     let open = doors.open(&node, &tls);

@@ -28,6 +28,8 @@ pub trait House {
     fn set(&mut self, scene: &Scene) -> Result<Addresses, Refused>;
     /// Ends it and starts it again on the same store.
     fn restart(&mut self) -> Result<Addresses, String>;
+    /// Kills it and starts it again on the same store.
+    fn crash(&mut self) -> Result<Addresses, String>;
     /// The certificate of a person, if the house's authority signs such.
     fn identity(&self, _account: &str) -> Option<Identity> {
         None
@@ -137,6 +139,11 @@ impl<H: House> Stage for Sockets<H> {
 
     fn restart(&mut self) -> Result<(), String> {
         self.addresses = Some(self.house.restart()?);
+        Ok(())
+    }
+
+    fn crash(&mut self) -> Result<(), String> {
+        self.addresses = Some(self.house.crash()?);
         Ok(())
     }
 

@@ -106,6 +106,13 @@ impl House for Waxwing {
         Ok(running.addresses)
     }
 
+    fn crash(&mut self) -> Result<Addresses, String> {
+        let running = self.running.as_mut().ok_or("no server runs")?;
+        running.kill();
+        running.start()?;
+        Ok(running.addresses)
+    }
+
     fn identity(&self, account: &str) -> Option<Identity> {
         self.authority.as_ref()?.identity(account)
     }

@@ -49,6 +49,18 @@ struct Draining {
     leaving: VecDeque<(u64, usize)>,
 }
 
+impl Draining {
+    /// Counts those up to this id no more. Returns whether there were any.
+    fn forget(&mut self, up_to: u64, count: &mut usize, bytes: &mut usize) -> bool {
+        let before = self.leaving.len();
+        while let Some((_, size)) = self.leaving.pop_front_if(|(id, _)| *id <= up_to) {
+            *count = count.saturating_sub(1);
+            *bytes = bytes.saturating_sub(size);
+        }
+        self.leaving.len() < before
+    }
+}
+
 impl Held {
     /// What the store holds when the account is loaded.
     pub fn load(count: usize, bytes: usize, last_id: u64) -> Self {
@@ -197,7 +209,14 @@ fn ask(owner: &BareJid, session: SessionId, step: &mut Step<'_>) {
 }
 
 /// Writes a batch of held messages to the session that they were read for.
-pub fn read(held: &mut Held, session: SessionId, rows: Vec<OfflineMessage>, step: &mut Step<'_>) {
+pub fn read(
+    held: &mut Held,
+    owner: &BareJid,
+    sessions: &Sessions,
+    session: SessionId,
+    rows: Vec<OfflineMessage>,
+    step: &mut Step<'_>,
+) {
     let Some(draining) = held.draining.as_mut().filter(|draining| draining.session == session) else {
         return;
     };
@@ -206,8 +225,20 @@ pub fn read(held: &mut Held, session: SessionId, rows: Vec<OfflineMessage>, step
         return;
     };
     draining.leaving = rows.iter().map(|row| (row.id, row.xml.len())).collect();
-    let messages = rows.iter().filter_map(|row| Stanza::read(&row.xml).ok()).collect();
-    step.act(Act::DeliverThen(session, messages, Return::OfflineLeft(last)));
+    let messages = rows.iter().filter_map(|row| Stanza::read(&row.xml).ok()).collect::<Vec<_>>();
+    let back = Return::OfflineLeft(last);
+    if sessions.find(session).is_some_and(|session| session.resumable) {
+        // Owed to the session from now on, it need not be held any more; the next batch comes when it has this one.
+        messages.into_iter().for_each(|message| step.to_session(session, message));
+        draining.forget(last, &mut held.count, &mut held.bytes);
+        step.write(Write::OfflineDrop { owner: owner.clone(), up_to: last });
+        if held.count == 0 {
+            held.draining = None;
+            return;
+        }
+        return step.act(Act::DeliverThen(session, Vec::new(), back));
+    }
+    step.act(Act::DeliverThen(session, messages, back));
 }
 
 /// They could not be read: asks again after a while.
@@ -226,11 +257,9 @@ pub fn again(held: &Held, owner: &BareJid, session: SessionId, step: &mut Step<'
 pub fn left(held: &mut Held, owner: &BareJid, up_to: u64, step: &mut Step<'_>) {
     let Some(draining) = &mut held.draining else { return };
     let session = draining.session;
-    while let Some((_, size)) = draining.leaving.pop_front_if(|(id, _)| *id <= up_to) {
-        held.count = held.count.saturating_sub(1);
-        held.bytes = held.bytes.saturating_sub(size);
+    if draining.forget(up_to, &mut held.count, &mut held.bytes) {
+        step.write(Write::OfflineDrop { owner: owner.clone(), up_to });
     }
-    step.write(Write::OfflineDrop { owner: owner.clone(), up_to });
     if held.count == 0 {
         held.draining = None;
     } else {

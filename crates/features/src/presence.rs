@@ -190,6 +190,17 @@ pub fn ask_again(
     }
 }
 
+/// What contacts, and other devices, have told may be so no more: each is unavailable (RFC 6121 §4.3.2) until it says
+/// otherwise.
+pub fn forget_others(sessions: &Sessions, roster: &Roster, account: &BareJid, step: &mut Step<'_>) {
+    for session in sessions.available() {
+        for other in roster.subscriptions().chain([account]) {
+            let gone = unavailable(other.clone()).with_to(session.jid.clone());
+            step.to_session(session.id, gone);
+        }
+    }
+}
+
 /// The unavailable presence of a session that went without a word (RFC 6121 §4.5.2).
 pub fn unavailable(from: impl Into<Jid>) -> Stanza {
     Stanza::presence(Type::Unavailable).with_from(from)

@@ -15,10 +15,12 @@ use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 
 use crate::door::{Door, Undelivered};
+use crate::kept::{Kept, Keys};
 use crate::letter::{Letter, Outcome};
 use crate::nobody::Nobody;
+use crate::resumption::Over;
 use crate::told::Told;
-use crate::{moments, pipeline, returns};
+use crate::{moments, pipeline, resumption, returns};
 
 /// An account, with one field per feature that keeps state.
 pub struct Account {
@@ -34,6 +36,10 @@ pub struct Account {
     pub sessions: Sessions,
     /// The connections' doors.
     pub doors: BTreeMap<SessionId, Arc<Door>>,
+    /// Those whose streams can be resumed, as the store has them.
+    pub kept: BTreeMap<SessionId, Kept>,
+    /// Streams that are over and could be resumed before.
+    pub over: Vec<Over>,
     /// Its contacts.
     pub roster: Roster,
     /// Whom it does not want to hear.
@@ -62,17 +68,27 @@ impl Account {
             }
             Letter::Leaving(session, stanza) => pipeline::leaving(self, session, stanza, step),
             Letter::Bind { door, resource, .. } => self.bind(door, resource, step),
-            Letter::Closed(session) => {
-                let stanzas = moments::door_closed(self, session, step);
-                pipeline::undelivered(self, stanzas, step);
+            Letter::Settled(session, answer) => {
+                answer.into_iter().for_each(|answer| step.to_session(session, answer));
             }
+            Letter::Say(session, stanza) => step.to_session(session, stanza),
+            Letter::Manage(session, wished) => resumption::manage(self, session, wished, step),
+            Letter::Resume { previd, handled, asker } => {
+                resumption::resume(self, &previd, handled, asker, step, told);
+            }
+            // What it covers is seen to with every step.
+            Letter::Acked(_) => {}
+            Letter::Closed(session, turn) => self.closed(session, turn, step),
+            Letter::Overdue(session) => {
+                if self.doors.get(&session).is_some_and(|door| !door.is_taken()) {
+                    moments::session_over(self, session, step);
+                }
+            }
+            Letter::Restored => resumption::restored(self, step),
             Letter::Returned(back, what) | Letter::Answered(back, what) => {
                 returns::to_account(self, back, what, step);
             }
-            Letter::CarriedOver => {
-                let stanzas = moments::carried_over(self, step);
-                pipeline::undelivered(self, stanzas, step);
-            }
+            Letter::CarriedOver => moments::carried_over(self, step),
             Letter::ReadAgain => moments::letters_read_again(self, step),
             Letter::Create(_, asker) => {
                 told.tell(asker, Err(StanzaError::new(Condition::Conflict)));
@@ -117,11 +133,49 @@ impl Account {
         if let Some(taken) = self.sessions.by_resource(jid.resource()).map(|session| session.id) {
             step.close(taken, StreamError::new(StreamCondition::Conflict));
             moments::session_closed(self, taken, step);
-        } else if self.sessions.len() >= step.domain.limits.sessions_per_account {
+            self.end_if_left(taken, step);
+        } else if !self.makes_room(step) {
             return self.refuse_bind(id, Condition::ResourceConstraint, step);
         }
         self.sessions.add(Session::new(id, jid.clone(), step.now));
         step.act(step::Act::Bound(id, jid));
+    }
+
+    /// Whether there is room for one more session: a newcomer is worth more than one that waits for its client.
+    fn makes_room(&mut self, step: &mut Step<'_>) -> bool {
+        if self.sessions.len() < step.domain.limits.sessions_per_account {
+            return true;
+        }
+        let left = |id: &SessionId| self.doors.get(id).is_some_and(|door| !door.is_taken());
+        let Some(waiting) = self.sessions.iter().map(|session| session.id).find(left) else { return false };
+        moments::session_over(self, waiting, step);
+        true
+    }
+
+    /// The connection of a session is gone. If it may come back, it is waited for.
+    fn closed(&mut self, session: SessionId, turn: u64, step: &mut Step<'_>) {
+        let Some(door) = self.doors.get(&session) else { return };
+        if door.is_taken() || door.turn() != turn {
+            // Another connection goes on with the stream.
+            return;
+        }
+        let waits = self.kept.contains_key(&session) && self.sessions.find(session).is_some();
+        match waits && !door.has_parted() {
+            true => resumption::detached(self, session, turn, step),
+            false => moments::session_over(self, session, step),
+        }
+    }
+
+    /// A session that has lost its connection hears of nothing more, so it is over at once.
+    fn end_if_left(&mut self, session: SessionId, step: &mut Step<'_>) {
+        if self.doors.get(&session).is_some_and(|door| !door.is_taken()) {
+            moments::session_over(self, session, step);
+        }
+    }
+
+    /// The keys of all sessions whose streams can be resumed.
+    pub fn keys(&self) -> Keys {
+        self.kept.iter().map(|(id, kept)| (*id, kept.key.clone())).collect()
     }
 
     fn refuse_bind(&mut self, id: SessionId, condition: Condition, step: &mut Step<'_>) {

@@ -36,6 +36,8 @@ pub struct Config {
     pub c2s: Vec<SocketAddr>,
     /// Addresses for clients that begin with TLS.
     pub c2s_tls: Vec<SocketAddr>,
+    /// Where a client whose connection broke had better come back to, as `domain:port` (XEP-0198 §3).
+    pub come_back: Option<String>,
     /// Files of certificates and their keys; none: a self-signed one is made.
     pub certificates: Vec<(PathBuf, PathBuf)>,
     /// The file of authorities whose client certificates are trusted.
@@ -78,6 +80,7 @@ impl Default for Config {
             data_dir: PathBuf::from("./waxwing-data"),
             c2s: loopback(5222),
             c2s_tls: loopback(5223),
+            come_back: None,
             certificates: Vec::new(),
             client_ca: None,
             tls_required: true,

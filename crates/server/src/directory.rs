@@ -11,9 +11,9 @@ use store::Lsn;
 use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
 
-use crate::door::Ticket;
 use crate::entity::Entity;
 use crate::letter::{Envelope, Letter};
+use crate::ticket::Ticket;
 
 /// Parts that are locked apart from each other.
 const SHARDS: usize = 64;

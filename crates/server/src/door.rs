@@ -1,20 +1,24 @@
-//! The door of one connection: what is meant to leave waits here until the log has committed what it rests on.
+//! The door of one session: what is meant to leave waits here until the log has committed what it rests on. It outlives
+//! its connection, if the stream can be resumed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Instant, SystemTime};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use step::{Return, SessionId};
 use store::{Fate, Lsn};
+use stream::Enabled;
 use xmpp::error::{Condition, StanzaError, StreamError};
 use xmpp::jid::FullJid;
 use xmpp::stanza::Stanza;
 
 use crate::commits::Commits;
 use crate::managed::Managed;
-use crate::sent::TooMany;
+use crate::seat::Seat;
+use crate::sent::{Resumed, Sent, TooMany};
+use crate::ticket::{Handled, Ticket};
 
 /// Something for the connection.
 #[derive(Debug)]
@@ -26,7 +30,9 @@ pub enum Outgoing {
     /// A stanza that the store has, until whoever wrote it hears that it has left.
     Held(Stanza),
     /// The stream is managed; what leaves from here on counts.
-    Managed,
+    Managed(Enabled),
+    /// A former stream goes on at this address; so many of the client's stanzas have been handled.
+    Resumed(FullJid, u32),
     /// A client that wants to know hears how many of its stanzas have been handled.
     Ack(u32),
     /// Not for the client: whoever wrote the stanzas before it hears when they have left the house.
@@ -41,17 +47,19 @@ pub enum Outgoing {
 
 impl Outgoing {
     fn byte_len(&self) -> usize {
+        self.stanza().map_or(0, Stanza::byte_len)
+    }
+
+    fn stanza(&self) -> Option<&Stanza> {
         match self {
-            Outgoing::Stanza(stanza) | Outgoing::Shared(stanza, _) | Outgoing::Held(stanza) => {
-                stanza.byte_len()
-            }
-            _ => 0,
+            Outgoing::Stanza(stanza) | Outgoing::Shared(stanza, _) | Outgoing::Held(stanza) => Some(stanza),
+            _ => None,
         }
     }
 }
 
 /// A stanza that a session was meant to have and was not given.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Undelivered {
     /// The stanza.
     pub stanza: Stanza,
@@ -61,23 +69,23 @@ pub struct Undelivered {
     pub shared: Option<Arc<[SessionId]>>,
 }
 
-/// A stanza from the client whose whole consequence has not been committed yet.
-#[derive(Debug)]
-struct Asked {
-    number: u64,
-    /// None: the stream has dealt with it itself.
-    stanza: Option<Stanza>,
-    bytes: usize,
-    handled: Option<Handled>,
+/// What a session is owed, in order: sent and not acknowledged, or not sent.
+#[derive(Debug, Default)]
+pub struct Owed {
+    /// Each stanza by its number.
+    pub stanzas: Vec<(u64, Undelivered)>,
+    /// The number after which what follows is numbered.
+    pub last: u64,
 }
 
-/// How the consequence of a stanza ended.
-#[derive(Debug, Clone, Copy)]
-enum Handled {
-    /// All of it was stepped; it rests on this number.
-    At(Lsn),
-    /// A step of it failed.
-    Refused,
+/// A stanza from the client whose whole consequence has not been committed yet.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) number: u64,
+    /// None: the stream has dealt with it itself.
+    pub(crate) stanza: Option<Stanza>,
+    pub(crate) bytes: usize,
+    pub(crate) handled: Option<Handled>,
 }
 
 /// Something that waits to leave.
@@ -91,15 +99,23 @@ struct Waiting {
     outgoing: Outgoing,
 }
 
-#[derive(Debug, Default)]
-struct State {
+#[derive(Debug)]
+pub(crate) struct State {
     queue: VecDeque<Waiting>,
-    queued_bytes: usize,
-    asked: VecDeque<Asked>,
-    asked_bytes: usize,
-    next_number: u64,
-    managed: Option<Box<Managed>>,
+    pub(crate) queued_bytes: usize,
+    pub(crate) asked: VecDeque<Asked>,
+    pub(crate) asked_bytes: usize,
+    pub(crate) next_number: u64,
+    pub(crate) managed: Option<Box<Managed>>,
     waker: Option<Waker>,
+    /// Goes up whenever a connection leaves or gives way to another: so an earlier one knows that it is none any more.
+    pub(crate) turn: u64,
+    /// A connection is there.
+    pub(crate) taken: bool,
+    /// The client has said goodbye, or can never come back to this stream.
+    pub(crate) parted: bool,
+    /// A connection goes on with the stream and has not been told so.
+    resuming: Option<FullJid>,
 }
 
 impl State {
@@ -109,7 +125,7 @@ impl State {
     }
 
     /// The acknowledgement that is due; `now` is the time if that alone may be the reason.
-    fn due_ack(&mut self, now: Option<Instant>) -> Option<Outgoing> {
+    pub(crate) fn due_ack(&mut self, now: Option<Instant>) -> Option<Outgoing> {
         let unhandled = self.unhandled();
         self.managed.as_mut()?.due_ack(unhandled, now).map(Outgoing::Ack)
     }
@@ -134,46 +150,121 @@ impl State {
         self.managed.as_ref().is_some_and(|managed| !managed.sent.has_room())
     }
 
-    fn register(&mut self, waker: &Waker) {
+    pub(crate) fn register(&mut self, waker: &Waker) {
         if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             self.waker = Some(waker.clone());
         }
     }
+
+    pub(crate) fn forget_waker(&mut self) {
+        self.waker = None;
+    }
+
+    /// A client that goes on with a former stream hears so when all that it has sent before is done with, and is sent
+    /// again what it has not handled (XEP-0198 §5).
+    fn resume(&mut self, leaving: &mut Vec<Outgoing>) {
+        let unhandled = self.unhandled();
+        let Some(jid) = self.resuming.take() else { return };
+        let Some(managed) = &self.managed else { return };
+        leaving.push(Outgoing::Resumed(jid, managed.count_before(unhandled) as u32));
+        leaving.extend(managed.sent.unacked().map(|(_, owed)| Outgoing::Stanza(owed.stanza.clone())));
+    }
 }
 
-/// Between the entities and one connection, in both directions.
+/// Between the account and the connection of one of its sessions, in both directions. The connection has a [`Seat`] at
+/// it.
 pub struct Door {
-    /// The connection.
+    /// The session.
     pub id: SessionId,
     commits: Arc<Commits>,
+    /// Bytes that may wait while no connection is there.
+    bytes_max: usize,
     state: Mutex<State>,
 }
 
 impl Door {
-    /// A door in front of a connection.
-    pub fn new(id: SessionId, commits: Arc<Commits>) -> Arc<Self> {
-        Arc::new(Door { id, commits, state: Mutex::new(State::default()) })
+    /// A door, and the seat of the connection that it is made for.
+    pub fn opened(id: SessionId, commits: Arc<Commits>, bytes_max: usize) -> Seat {
+        let door = Door::closed(id, commits, bytes_max, None, 0);
+        door.state.lock().taken = true;
+        Seat::new(door, 0)
+    }
+
+    /// The door of a session that was there before a crash, without a connection: so many stanzas of its client have
+    /// been handled, and this has been `sent`.
+    pub fn restored(
+        id: SessionId,
+        commits: Arc<Commits>,
+        bytes_max: usize,
+        handled: u64,
+        sent: Sent,
+    ) -> Arc<Self> {
+        Door::closed(id, commits, bytes_max, Some(Box::new(Managed::restored(sent))), handled)
+    }
+
+    fn closed(
+        id: SessionId,
+        commits: Arc<Commits>,
+        bytes_max: usize,
+        managed: Option<Box<Managed>>,
+        next_number: u64,
+    ) -> Arc<Self> {
+        let state = State {
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            asked: VecDeque::new(),
+            asked_bytes: 0,
+            next_number,
+            managed,
+            waker: None,
+            turn: 0,
+            taken: false,
+            parted: false,
+            resuming: None,
+        };
+        Arc::new(Door { id, commits, bytes_max, state: Mutex::new(state) })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    pub(crate) fn fate(&self, lsn: Lsn) -> Fate {
+        self.commits.fate(lsn)
     }
 
     /// Puts something behind the door, resting on `lsn`. What comes of a stanza of this door's own client, by its
     /// `ticket`, leaves after all that comes of earlier ones is settled: an answer says that everything before it is
-    /// safe. `at` is the time of day.
-    pub fn put(&self, lsn: Lsn, at: SystemTime, ticket: Option<&Ticket>, outgoing: Outgoing) {
-        let answers = ticket.filter(|ticket| ticket.0.door.id == self.id).map(|ticket| ticket.0.number);
+    /// safe. `at` is the time of day. Returns whether the session cannot go on waiting for a connection.
+    pub fn put(&self, lsn: Lsn, at: SystemTime, ticket: Option<&Ticket>, outgoing: Outgoing) -> bool {
+        let answers = ticket.and_then(|ticket| ticket.number_at(self.id));
         let mut state = self.state.lock();
+        let answers = match (&outgoing, &state.managed) {
+            // It is told when all that came before is answered.
+            (Outgoing::Managed(_), Some(managed)) => Some(managed.first()),
+            _ => answers,
+        };
+        let closes = matches!(outgoing, Outgoing::Close(_));
         state.queued_bytes += outgoing.byte_len();
         state.queue.push_back(Waiting { lsn, at, answers, outgoing });
+        let overdue = !state.taken && (closes || state.queued_bytes > self.bytes_max);
         wake(state);
+        overdue
     }
 
-    /// Takes what may leave now, in order, and says what has become of the client's own stanzas. What rests on a
-    /// failed commit never leaves. `waker` is woken when there is more.
-    pub fn take(&self, waker: &Waker) -> Vec<Outgoing> {
-        let mut state = self.state.lock();
+    /// Takes what may leave now, in order, and says what has become of the client's own stanzas: those that are lost
+    /// are returned as errors to be put. What rests on a failed commit never leaves.
+    pub(crate) fn take(&self, state: &mut State, waker: &Waker) -> (Vec<Outgoing>, Vec<Stanza>) {
         // Registered before the queue is looked at (docs/build/stepping.md, trap 4).
         state.register(waker);
-        let mut leaving = Vec::new();
-        self.settle_asked(&mut state, waker, &mut leaving);
+        let (mut leaving, mut lost) = (Vec::new(), Vec::new());
+        self.settle_asked(state, waker, &mut lost);
+        if state.resuming.is_some() {
+            if !state.asked.is_empty() {
+                return (leaving, lost);
+            }
+            state.resume(&mut leaving);
+        }
         while let Some(next) = state.queue.front() {
             if state.waits_for_earlier(next) || state.is_full() {
                 break;
@@ -194,10 +285,12 @@ impl Door {
             }
         }
         if state.is_full() {
-            leaving.extend(self.goodbye(&mut state, waker));
+            leaving.extend(self.goodbye(state, waker));
         }
-        leaving.extend(state.due_ack(None));
-        leaving
+        if lost.is_empty() {
+            leaving.extend(state.due_ack(None));
+        }
+        (leaving, lost)
     }
 
     /// A client that acknowledges nothing can still be told that its stream is over; what it was not given goes
@@ -212,7 +305,7 @@ impl Door {
 
     /// In the order in which they came: a stanza whose consequence is committed is done with; one whose consequence
     /// was lost with a failed commit is answered, so that its sender knows (guarantee G2).
-    fn settle_asked(&self, state: &mut State, waker: &Waker, leaving: &mut Vec<Outgoing>) {
+    fn settle_asked(&self, state: &mut State, waker: &Waker, errors: &mut Vec<Stanza>) {
         while let Some(Asked { handled: Some(handled), .. }) = state.asked.front() {
             let lost = match handled {
                 Handled::Refused => Some(Condition::InternalServerError),
@@ -226,103 +319,13 @@ impl Door {
             state.asked_bytes = state.asked_bytes.saturating_sub(asked.bytes);
             if let Some(condition) = lost {
                 let error = StanzaError::new(condition);
-                let reply = asked.stanza.and_then(|stanza| stanza.error_reply(&error));
-                let counted =
-                    reply.and_then(|reply| state.count(Outgoing::Stanza(reply), SystemTime::UNIX_EPOCH));
-                leaving.extend(counted);
+                errors.extend(asked.stanza.and_then(|stanza| stanza.error_reply(&error)));
             }
         }
     }
 
-    /// Only has `waker` woken when something more is put behind the door.
-    pub fn rearm(&self, waker: &Waker) {
-        self.state.lock().register(waker);
-    }
-
-    /// The waker of a task that is awake anyway needs not be called.
-    pub fn disarm(&self) {
-        self.state.lock().waker = None;
-    }
-
-    /// The client wants the stream to be managed: its stanzas count from now on. It hears so when all that it has sent
-    /// before is answered, and what it is sent counts from there. COMPAT: @xmpp/client 0.14 counts nothing that comes
-    /// in the same piece as `<enabled/>`, and so is told after the answers to what it has sent before.
-    pub fn manage(&self, at: SystemTime) {
-        let mut state = self.state.lock();
-        let first = state.next_number;
-        let outgoing = Outgoing::Managed;
-        state.queue.push_back(Waiting { lsn: Lsn::default(), at, answers: Some(first), outgoing });
-        state.managed = Some(Box::new(Managed::new(first)));
-    }
-
-    /// A stanza has come from the client that the stream has dealt with itself.
-    pub fn settled(&self) {
-        let mut state = self.state.lock();
-        let number = state.next_number;
-        state.next_number += 1;
-        let handled = Some(Handled::At(Lsn::default()));
-        state.asked.push_back(Asked { number, stanza: None, bytes: 0, handled });
-        wake(state);
-    }
-
-    /// The stream has written a stanza itself.
-    pub fn said(&self, stanza: Stanza, at: SystemTime) {
-        // What only this connection could want is not taken back when it has gone.
-        self.state.lock().count(Outgoing::Held(stanza), at);
-    }
-
-    /// The client asks how many of its stanzas have been handled; it hears when all have been that came before, and at
-    /// `patience` at the latest.
-    pub fn ask_ack(&self, patience: Instant) {
-        let mut state = self.state.lock();
-        let number = state.next_number;
-        if let Some(managed) = &mut state.managed {
-            managed.ask(number, patience);
-            wake(state);
-        }
-    }
-
-    /// When the client must hear how many of its stanzas have been handled.
-    pub fn ack_due(&self) -> Option<Instant> {
-        self.state.lock().managed.as_ref()?.ack_due()
-    }
-
-    /// The acknowledgement for which the time has come.
-    pub fn overdue_ack(&self, now: Instant) -> Option<Outgoing> {
-        self.state.lock().due_ack(Some(now))
-    }
-
-    /// The client has handled so many stanzas. Returns who is to hear of it.
-    ///
-    /// # Errors
-    /// When it was sent fewer.
-    pub fn acked(&self, handled: u32) -> Result<Vec<Return>, TooMany> {
-        let mut state = self.state.lock();
-        let Some(managed) = &mut state.managed else { return Ok(Vec::new()) };
-        let told = managed.sent.acked(handled);
-        wake(state);
-        told
-    }
-
-    /// Whether the client should be asked for an acknowledgement now; it then counts as asked.
-    pub fn wants_ack(&self) -> bool {
-        self.state.lock().managed.as_mut().is_some_and(|managed| managed.sent.wants_ack())
-    }
-
-    /// A stanza has come from the client; the ticket stands for its whole consequence.
-    pub fn ticket(self: &Arc<Self>, stanza: &Stanza) -> Ticket {
-        let mut state = self.state.lock();
-        let number = state.next_number;
-        state.next_number += 1;
-        let bytes = stanza.byte_len();
-        state.asked_bytes += bytes;
-        state.asked.push_back(Asked { number, stanza: Some(stanza.clone()), bytes, handled: None });
-        drop(state);
-        let rests_on = Mutex::new(Handled::At(Lsn::default()));
-        Ticket(Arc::new(Share { door: self.clone(), number, rests_on }))
-    }
-
-    fn handled(&self, number: u64, handled: Handled) {
+    /// All that comes of the client's stanza of this number has been stepped.
+    pub(crate) fn handled(&self, number: u64, handled: Handled) {
         let mut state = self.state.lock();
         // Numbers follow one another, so the place is known.
         let Some(first) = state.asked.front().map(|asked| asked.number) else { return };
@@ -332,29 +335,90 @@ impl Door {
         wake(state);
     }
 
-    /// Stanzas of the client that are not done with, and their bytes: its credit is used up by them.
-    pub fn unhandled(&self) -> (usize, usize) {
+    /// How many stanzas of the client there are up to the one of this number, if the stream is managed.
+    pub(crate) fn count_of(&self, number: u64) -> Option<u64> {
         let state = self.state.lock();
-        (state.asked.len(), state.asked_bytes)
+        let managed = state.managed.as_ref()?;
+        (number >= managed.first()).then(|| managed.count_before(number + 1))
     }
 
-    /// Bytes that wait to leave.
-    pub fn queued_bytes(&self) -> usize {
-        self.state.lock().queued_bytes
+    /// How many stanzas of the client are done with, in their order.
+    pub fn handled_count(&self) -> u64 {
+        let state = self.state.lock();
+        let done = |asked: &&Asked| match asked.handled {
+            Some(Handled::At(lsn)) => self.commits.fate(lsn) != Fate::Pending,
+            Some(Handled::Refused) => true,
+            None => false,
+        };
+        let next =
+            state.asked.iter().take_while(done).last().map_or(state.unhandled(), |asked| asked.number + 1);
+        state.managed.as_ref().map_or(0, |managed| managed.count_before(next))
     }
 
-    /// The client has said goodbye.
-    pub fn parted(&self) {
-        if let Some(managed) = &mut self.state.lock().managed {
-            managed.sent.parted();
+    /// How many stanzas the client has acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.state.lock().managed.as_ref().map_or(0, |managed| managed.sent.acknowledged())
+    }
+
+    /// What the session is owed. What rests on a failed commit is not among it.
+    pub fn owed(&self) -> Owed {
+        let state = self.state.lock();
+        let Some(managed) = &state.managed else { return Owed::default() };
+        let mut stanzas: Vec<_> =
+            managed.sent.unacked().map(|(number, stanza)| (number, stanza.clone())).collect();
+        let (mut last, mut begun) = (managed.sent.numbered(), managed.has_begun());
+        let waiting = state.queue.iter().filter(|waiting| self.commits.fate(waiting.lsn) != Fate::Failed);
+        for Waiting { at, outgoing, .. } in waiting {
+            begun |= matches!(outgoing, Outgoing::Managed(_));
+            let Some(stanza) = outgoing.stanza().filter(|_| begun) else { continue };
+            last += 1;
+            let shared = if let Outgoing::Shared(_, shared) = outgoing { Some(shared.clone()) } else { None };
+            stanzas.push((last, Undelivered { stanza: stanza.clone(), at: *at, shared }));
         }
+        Owed { stanzas, last }
     }
 
-    /// The connection is gone. What waits, and what is still put, stays for [`Door::undelivered`].
-    pub fn close(&self) {
+    /// Whether the client has heard, or is about to hear, that its stream is managed.
+    pub fn is_told_managed(&self) -> bool {
+        let state = self.state.lock();
+        let waits = |waiting: &Waiting| {
+            matches!(waiting.outgoing, Outgoing::Managed(_)) && self.commits.fate(waiting.lsn) != Fate::Failed
+        };
+        state.managed.as_ref().is_some_and(|managed| managed.has_begun()) || state.queue.iter().any(waits)
+    }
+
+    /// Whether a connection is there.
+    pub fn is_taken(&self) -> bool {
+        self.state.lock().taken
+    }
+
+    /// Whether the client has said goodbye, or can never come back.
+    pub fn has_parted(&self) -> bool {
+        self.state.lock().parted
+    }
+
+    /// A number that is another one as soon as a connection leaves or another one takes its place.
+    pub fn turn(&self) -> u64 {
+        self.state.lock().turn
+    }
+
+    /// Another connection goes on with the stream: its client has handled so many stanzas. One that is still there
+    /// hears that it is over.
+    ///
+    /// # Errors
+    /// When it was sent fewer; then all stays as it was.
+    pub fn resume(self: &Arc<Self>, jid: FullJid, handled: u32) -> Result<(Seat, Resumed), TooMany> {
         let mut state = self.state.lock();
-        state.waker = None;
-        state.asked.clear();
+        let Some(managed) = &mut state.managed else { return Err(TooMany { handled, sent: 0 }) };
+        let resumed = managed.sent.resume(handled)?;
+        state.turn += 1;
+        state.taken = false;
+        state.resuming = Some(jid);
+        // It was meant for the connection before.
+        state.queue.retain(|waiting| !matches!(waiting.outgoing, Outgoing::Close(_)));
+        let turn = state.turn;
+        wake(state);
+        Ok((Seat::new(self.clone(), turn), resumed))
     }
 
     /// The stanzas that did not leave, in order. What rests on a failed commit is not among them.
@@ -373,52 +437,10 @@ impl Door {
 }
 
 /// Wakes the connection's task, after letting go of the lock.
-fn wake(mut state: parking_lot::MutexGuard<'_, State>) {
+pub(crate) fn wake(mut state: MutexGuard<'_, State>) {
     let waker = state.waker.take();
     drop(state);
     if let Some(waker) = waker {
         waker.wake();
-    }
-}
-
-/// A share in the consequence of one stanza of a client. When the last share is gone, the stanza has been handled, at
-/// the highest number that any of its consequences rests on.
-#[derive(Clone)]
-pub struct Ticket(Arc<Share>);
-
-struct Share {
-    door: Arc<Door>,
-    number: u64,
-    rests_on: Mutex<Handled>,
-}
-
-impl Ticket {
-    /// A consequence of the stanza rests on this.
-    pub fn rest_on(&self, lsn: Lsn) {
-        if let Handled::At(rests_on) = &mut *self.0.rests_on.lock()
-            && self.0.door.commits.fate(*rests_on) != Fate::Failed
-        {
-            *rests_on = lsn.max(*rests_on);
-        }
-    }
-
-    /// Whether a consequence of the stanza is lost; its sender is told, or has been.
-    pub fn is_lost(&self) -> bool {
-        match *self.0.rests_on.lock() {
-            Handled::At(lsn) => self.0.door.commits.fate(lsn) == Fate::Failed,
-            Handled::Refused => true,
-        }
-    }
-
-    /// A step of its consequence failed: the sender hears `internal-server-error`.
-    pub fn refuse(&self) {
-        *self.0.rests_on.lock() = Handled::Refused;
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let handled = *self.rests_on.lock();
-        self.door.handled(self.number, handled);
     }
 }

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use futures_channel::oneshot;
 use step::{Return, Returned, SessionId};
 use store::{Credentials, Lsn};
+use stream::Wait;
 use xmpp::error::StanzaError;
 use xmpp::jid::Jid;
 use xmpp::stanza::Stanza;
 
-use crate::door::{Door, Ticket};
+use crate::door::Door;
+use crate::seat::Seat;
+use crate::sent::TooMany;
+use crate::ticket::Ticket;
 
 /// A letter with what it rests on and whose stanza it comes from.
 pub struct Envelope {
@@ -32,6 +36,16 @@ impl Envelope {
 /// What became of something that an entity was asked to do, and the number it rests on.
 pub type Outcome = (Lsn, Result<(), StanzaError>);
 
+/// What a connection hears that wants to go on with a former stream.
+pub enum Resuming {
+    /// It goes on from this seat.
+    Seat(Seat),
+    /// There is no such stream, or none any more; so many of the client's stanzas had been handled, if that is known.
+    NotFound(Option<u32>),
+    /// The client says that it has handled more than it was sent.
+    TooMany(TooMany),
+}
+
 /// What a letter can say.
 pub enum Letter {
     /// A stanza arrives from somewhere else.
@@ -49,12 +63,34 @@ pub enum Letter {
         /// Whether the account is to exist only as long as the connection (XEP-0175).
         anonymous: bool,
     },
-    /// A connection is gone.
-    Closed(SessionId),
+    /// The stream of one of the account's own sessions has dealt with a stanza itself, and has this to answer.
+    Settled(SessionId, Option<Stanza>),
+    /// A stream has something to say to its client that nobody needs to remember.
+    Say(SessionId, Stanza),
+    /// The client of a session wants its stream to be managed (XEP-0198 §3), and resumable if it says how long it would
+    /// like to be waited for.
+    Manage(SessionId, Option<Wait>),
+    /// A connection has authenticated as this account and wants to go on with a former stream (XEP-0198 §5).
+    Resume {
+        /// The stream's id.
+        previd: String,
+        /// How many stanzas its client has handled.
+        handled: u32,
+        /// Who hears of it.
+        asker: oneshot::Sender<(Lsn, Resuming)>,
+    },
+    /// The client of a session has acknowledged stanzas a while ago, and nothing has come for it since.
+    Acked(SessionId),
+    /// A connection is gone, and this is the turn of its door.
+    Closed(SessionId, u64),
+    /// A session without a connection is to wait no longer.
+    Overdue(SessionId),
     /// Something that the entity wished for comes back: a time has come, something has left.
     Returned(Return, Returned),
     /// The answer to the entity's question.
     Answered(Return, Returned),
+    /// Sessions are there again after a restart or a crash, without connections.
+    Restored,
     /// The entity has been loaded anew, since the store has refused what it rested on. Its sessions go on; what it
     /// meant to tell others has not left.
     CarriedOver,
@@ -98,9 +134,16 @@ impl fmt::Debug for Letter {
                 stanza(formatter, &format!("Leaving session {}:", session.0), leaving)
             }
             Letter::Bind { door, .. } => write!(formatter, "Bind session {}", door.id.0),
-            Letter::Closed(session) => write!(formatter, "Closed session {}", session.0),
+            Letter::Settled(session, _) => write!(formatter, "Settled session {}", session.0),
+            Letter::Say(session, _) => write!(formatter, "Say session {}", session.0),
+            Letter::Manage(session, _) => write!(formatter, "Manage session {}", session.0),
+            Letter::Resume { .. } => formatter.write_str("Resume"),
+            Letter::Acked(session) => write!(formatter, "Acked session {}", session.0),
+            Letter::Closed(session, turn) => write!(formatter, "Closed session {} turn {turn}", session.0),
+            Letter::Overdue(session) => write!(formatter, "Overdue session {}", session.0),
             Letter::Returned(back, _) => write!(formatter, "Returned {}", back.name()),
             Letter::Answered(back, _) => write!(formatter, "Answered {}", back.name()),
+            Letter::Restored => formatter.write_str("Restored"),
             Letter::CarriedOver => formatter.write_str("CarriedOver"),
             Letter::ReadAgain => formatter.write_str("ReadAgain"),
             Letter::Create(..) => formatter.write_str("Create"),

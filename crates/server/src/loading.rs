@@ -10,10 +10,15 @@ use store::{KeptLetter, StoreError};
 use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
 
+use crate::account::Account;
+use crate::door::Door;
 use crate::entity::Entity;
 use crate::host::Host;
+use crate::kept::{self, Kept};
 use crate::nobody::Nobody;
 use crate::node::Node;
+use crate::resumption;
+use crate::sent::Sent;
 
 /// When the store cannot be read, it is tried again after this time; letters wait meanwhile.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -35,7 +40,7 @@ pub async fn entity(
         before => before,
     };
     loop {
-        match read(node, address, &domain).await {
+        match read(node, address, &domain, before.as_ref()).await {
             Ok((found, letters)) => return (carry_over(found, before), letters),
             Err(error) => {
                 tracing::error!(%error, entity = %address, "an entity could not be read; trying again");
@@ -46,9 +51,14 @@ pub async fn entity(
 }
 
 /// The entity as the store knows it, and its letters.
-async fn read(node: &Node, address: &BareJid, domain: &Arc<Domain>) -> Result<(Entity, Letters), StoreError> {
+async fn read(
+    node: &Node,
+    address: &BareJid,
+    domain: &Arc<Domain>,
+    before: Option<&Entity>,
+) -> Result<(Entity, Letters), StoreError> {
     let entity = match address.local() {
-        Some(_) => account(node, address, domain).await?,
+        Some(_) => account(node, address, domain, before).await?,
         None => Entity::Host(Host::new(domain.clone(), node.started)),
     };
     let letters =
@@ -62,7 +72,12 @@ async fn read(node: &Node, address: &BareJid, domain: &Arc<Domain>) -> Result<(E
 }
 
 /// The account, or nobody.
-async fn account(node: &Node, address: &BareJid, domain: &Arc<Domain>) -> Result<Entity, StoreError> {
+async fn account(
+    node: &Node,
+    address: &BareJid,
+    domain: &Arc<Domain>,
+    before: Option<&Entity>,
+) -> Result<Entity, StoreError> {
     let store = &node.store;
     let mut nobody = Nobody::new(address.clone(), domain.clone());
     let Some(record) = store.account(address).await? else { return Ok(Entity::Nobody(nobody)) };
@@ -75,7 +90,38 @@ async fn account(node: &Node, address: &BareJid, domain: &Arc<Domain>) -> Result
     account.blocklist = Blocklist::load(blocked);
     account.held = Held::load(held.count, held.bytes, held.last_id);
     account.last_seen = LastSeen { at: record.seen_at, status: record.seen_status };
+    if before.is_none() {
+        restore_sessions(node, &mut account).await?;
+    }
     Ok(Entity::Account(account))
+}
+
+/// Sessions that were there before a restart or a crash, without connections, and streams that are over.
+async fn restore_sessions(node: &Node, account: &mut Account) -> Result<(), StoreError> {
+    let now = node.world.clock.now();
+    let stored = node.store.sessions(&account.jid).await?;
+    let (over, stored): (Vec<_>, Vec<_>) = stored.into_iter().partition(|kept| kept.over_at.is_some());
+    let stored: Vec<_> = stored.into_iter().map(|kept| (node.new_session(), kept)).collect();
+    let ids = stored.iter().map(|(id, kept)| (kept.key.as_str(), *id)).collect();
+    for (id, kept) in &stored {
+        let Some((session, max)) = kept::restore(&account.jid, kept, *id, now) else {
+            tracing::error!(account = %account.jid, "a session cannot be read");
+            continue;
+        };
+        let owed = node.store.owed(&account.jid, &kept.key).await?;
+        let owed = owed.into_iter().filter_map(|owed| kept::owed(owed, *id, &ids));
+        let sent = Sent::restored(kept.acked, owed);
+        let mut resumable = Kept::new(kept.key.clone(), max);
+        (resumable.handled, resumable.acked) = (kept.handled, kept.acked);
+        (resumable.numbered, resumable.owed) = (sent.numbered(), sent.numbered());
+        resumable.stored = Some(session.clone());
+        let (commits, bytes_max) = (node.commits.clone(), node.config.outbound_bytes());
+        account.doors.insert(*id, Door::restored(*id, commits, bytes_max, kept.handled, sent));
+        account.kept.insert(*id, resumable);
+        account.sessions.add(session);
+    }
+    account.over = resumption::remembered(over);
+    Ok(())
 }
 
 /// Sessions are not in the store: they go on as they were.
@@ -84,6 +130,8 @@ fn carry_over(mut found: Entity, before: Option<Entity>) -> Entity {
         (Entity::Account(account), Some(Entity::Account(before))) => {
             account.sessions = before.sessions;
             account.doors = before.doors;
+            account.kept = before.kept;
+            account.over = before.over;
             account.copied = before.copied;
             account.departed = before.departed;
             account.taken_back = before.taken_back;

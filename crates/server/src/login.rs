@@ -5,7 +5,7 @@ use std::sync::Arc;
 use features::registration::{self, Request};
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
-use store::{Credentials, StoreError};
+use store::{Credentials, Fate, StoreError};
 use stream::{Answer, SaslCondition};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::BareJid;
@@ -14,7 +14,7 @@ use xmpp::stanza::Stanza;
 
 use crate::beside;
 use crate::credentials;
-use crate::letter::Letter;
+use crate::letter::{Envelope, Letter, Resuming};
 use crate::node::Node;
 
 /// The keys of an account, for SCRAM (RFC 5802).
@@ -114,6 +114,25 @@ async fn registered(
             Ok(None)
         }
     }
+}
+
+/// A former stream (XEP-0198 §5).
+pub fn resume(
+    node: &Arc<Node>,
+    account: BareJid,
+    previd: String,
+    handled: u32,
+) -> BoxFuture<'static, Resuming> {
+    let node = node.clone();
+    Box::pin(async move {
+        let (asker, answer) = oneshot::channel();
+        node.post(&account, Envelope::new(Letter::Resume { previd, handled, asker }));
+        let Ok((lsn, resuming)) = answer.await else { return Resuming::NotFound(None) };
+        match node.commits.settled(lsn).await {
+            Fate::Committed => resuming,
+            _ => Resuming::NotFound(None),
+        }
+    })
 }
 
 fn temporary(error: &StoreError) -> Answer {

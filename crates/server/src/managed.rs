@@ -28,6 +28,26 @@ impl Managed {
         Managed { first, begun: false, sent: Sent::default(), ack_due: None }
     }
 
+    /// The counts of a stream that was there before a crash.
+    pub fn restored(sent: Sent) -> Self {
+        Managed { first: 0, begun: true, sent, ack_due: None }
+    }
+
+    /// The client's first stanza that counts.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// How many of the client's stanzas count before this one.
+    pub fn count_before(&self, number: u64) -> u64 {
+        number.saturating_sub(self.first)
+    }
+
+    /// Whether the client has been told: what leaves counts.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     /// The client asks; its next stanza would have this `number`. It waits until `patience` at most.
     pub fn ask(&mut self, number: u64, patience: Instant) {
         self.ack_due = Some((number, patience));
@@ -46,7 +66,7 @@ impl Managed {
             return None;
         }
         self.ack_due = None;
-        Some(unhandled.wrapping_sub(self.first) as u32)
+        Some(self.count_before(unhandled) as u32)
     }
 
     /// Something leaves, and is kept until the client has acknowledged it. Nothing comes back when it is only to be
@@ -58,7 +78,7 @@ impl Managed {
             shared: shared.cloned(),
         };
         match outgoing {
-            Outgoing::Managed => self.begun = true,
+            Outgoing::Managed(_) => self.begun = true,
             _ if !self.begun => {}
             Outgoing::Left(back) => return self.sent.push_left(back).map(Outgoing::Left),
             Outgoing::Stanza(ref stanza) => self.sent.push(kept(stanza, None), false),

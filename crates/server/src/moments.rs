@@ -8,7 +8,7 @@ use xmpp::ns;
 use xmpp::stanza::Stanza;
 
 use crate::account::Account;
-use crate::door::Undelivered;
+use crate::{pipeline, resumption};
 
 /// A session says that it is no longer available; it stays connected (RFC 6121 §4.5.2).
 pub fn session_unavailable(a: &mut Account, session: SessionId, last: &Stanza, step: &mut Step<'_>) {
@@ -32,22 +32,36 @@ pub fn session_closed(a: &mut Account, session: SessionId, step: &mut Step<'_>) 
     offline::session_gone(&mut a.held, &a.jid, &a.sessions, session, step);
 }
 
-/// The connection behind a door has gone for good. Returns what was meant for it and never left.
-pub fn door_closed(a: &mut Account, session: SessionId, step: &mut Step<'_>) -> Vec<Undelivered> {
+/// A session is gone for good. What was meant for it and was not given to it goes elsewhere.
+pub fn session_over(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
     session_closed(a, session, step);
-    a.doors.remove(&session).map(|door| door.undelivered()).unwrap_or_default()
+    let stanzas = resumption::over(a, session, step);
+    pipeline::undelivered(a, stanzas, step);
 }
 
-/// The account has been loaded anew after a failed commit. What it had told others may not have left. Returns what was
-/// taken back from sessions that have gone, and may not have got further.
-pub fn carried_over(a: &mut Account, step: &mut Step<'_>) -> Vec<Undelivered> {
+/// The account has been loaded anew after a failed commit. What it had told others may not have left, and what was
+/// taken back from sessions that have gone may not have got further.
+pub fn carried_over(a: &mut Account, step: &mut Step<'_>) {
+    resumption::put_all_down(a, step);
     let hears = |jid: &Jid| !a.blocklist.blocks(jid);
     let departed = std::mem::take(&mut a.departed);
     presence::tell_again(&a.sessions, &a.roster, &hears, &a.jid, departed, step);
     if let Some(session) = a.sessions.most_available().next() {
         offline::hand_over(&mut a.held, &a.jid, session.id, step);
     }
-    std::mem::take(&mut a.taken_back)
+    let taken_back = std::mem::take(&mut a.taken_back);
+    pipeline::undelivered(a, taken_back, step);
+}
+
+/// Sessions are there again after a restart or a crash. What their contacts have told them, and what they have told their
+/// contacts, may be so no more: it is told and asked again.
+pub fn presence_unknown(a: &mut Account, step: &mut Step<'_>) {
+    let hears = |jid: &Jid| !a.blocklist.blocks(jid);
+    presence::forget_others(&a.sessions, &a.roster, &a.jid, step);
+    presence::tell_again(&a.sessions, &a.roster, &hears, &a.jid, Vec::new(), step);
+    if let Some(session) = a.sessions.most_available().next() {
+        offline::hand_over(&mut a.held, &a.jid, session.id, step);
+    }
 }
 
 /// Registered letters have been read again after a failed commit. The presence that a new contact sent behind its word

@@ -15,7 +15,7 @@ use xmpp::stanza::{Kind, Stanza, Type};
 
 use crate::account::Account;
 use crate::door::{Door, Outgoing};
-use crate::letter::Letter;
+use crate::letter::{Letter, Resuming};
 use crate::told::Told;
 use crate::{pipeline, queries};
 
@@ -60,7 +60,8 @@ impl Nobody {
                 step.write(Write::LetterDrop { key });
                 self.answer(&stanza, step);
             }
-            Letter::Closed(session) => {
+            Letter::Resume { asker, .. } => told.answer(asker, Resuming::NotFound(None)),
+            Letter::Closed(session, _) | Letter::Overdue(session) => {
                 self.doors.remove(&session);
             }
             Letter::SetCredentials(_, asker) | Letter::Remove(asker) | Letter::EndSessions(_, asker) => {
@@ -72,7 +73,15 @@ impl Nobody {
                     pipeline::stopped(asked, Condition::ServiceUnavailable.into(), step);
                 }
             }
-            Letter::Leaving(..) | Letter::Returned(..) | Letter::CarriedOver | Letter::ReadAgain => {}
+            Letter::Leaving(..)
+            | Letter::Settled(..)
+            | Letter::Say(..)
+            | Letter::Manage(..)
+            | Letter::Acked(_)
+            | Letter::Returned(..)
+            | Letter::Restored
+            | Letter::CarriedOver
+            | Letter::ReadAgain => {}
         }
         None
     }
@@ -105,6 +114,8 @@ impl Nobody {
             removed: false,
             sessions: Sessions::default(),
             doors: std::mem::take(&mut self.doors),
+            kept: BTreeMap::new(),
+            over: Vec::new(),
             roster: Roster::default(),
             blocklist: Blocklist::default(),
             copied: Copied::default(),

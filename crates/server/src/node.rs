@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::door::{Door, Outgoing};
 use crate::letter::{Envelope, Letter, Outcome};
+use crate::seat::Seat;
 
 /// An account without sessions is forgotten after this time, and read again when somebody writes to it.
 const SLEEPS_AFTER: Duration = Duration::from_secs(300);
@@ -61,7 +62,7 @@ pub struct Node {
     pub commands: Arc<dyn Commands>,
     domains: BTreeMap<String, Arc<Domain>>,
     next_session: AtomicU64,
-    doors: Mutex<BTreeMap<SessionId, Arc<Door>>>,
+    connections: Mutex<BTreeMap<u64, Arc<Door>>>,
 }
 
 impl Node {
@@ -87,7 +88,7 @@ impl Node {
             commands,
             domains,
             next_session: AtomicU64::new(1),
-            doors: Mutex::new(BTreeMap::new()),
+            connections: Mutex::new(BTreeMap::new()),
         });
         node.world.spawn.spawn(Box::pin(node.commits.clone().open_doors()));
         node.world.spawn.spawn(Box::pin(sweep(Arc::downgrade(&node))));
@@ -105,27 +106,34 @@ impl Node {
         self.domains.values()
     }
 
-    /// A door for a new connection.
-    pub(crate) fn new_door(&self) -> Arc<Door> {
-        let id = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
-        let door = Door::new(id, self.commits.clone());
-        self.doors.lock().insert(id, door.clone());
-        door
+    /// The number of a new session.
+    pub(crate) fn new_session(&self) -> SessionId {
+        SessionId(self.next_session.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A seat at the door of a new session.
+    pub(crate) fn new_seat(&self) -> Seat {
+        Door::opened(self.new_session(), self.commits.clone(), self.config.outbound_bytes())
+    }
+
+    /// A connection sits at this door now.
+    pub(crate) fn connected(&self, connection: u64, door: &Arc<Door>) {
+        self.connections.lock().insert(connection, door.clone());
     }
 
     /// A connection is gone.
-    pub(crate) fn forget_door(&self, id: SessionId) {
-        self.doors.lock().remove(&id);
+    pub(crate) fn disconnected(&self, connection: u64) {
+        self.connections.lock().remove(&connection);
     }
 
-    /// The doors of all connections.
+    /// The doors at which connections sit.
     pub fn doors(&self) -> Vec<Arc<Door>> {
-        self.doors.lock().values().cloned().collect()
+        self.connections.lock().values().cloned().collect()
     }
 
     /// Connections that are open, logged in or not.
     pub fn connections(&self) -> usize {
-        self.doors.lock().len()
+        self.connections.lock().len()
     }
 
     /// Tells every connection that the server stops (RFC 6120 §4.9.3.20).
@@ -136,17 +144,18 @@ impl Node {
         }
     }
 
-    /// Wakes everybody who has letters that the last life of the server kept and did not read; before anybody
-    /// connects.
+    /// Wakes everybody who has letters that the last life of the server kept and did not read, or sessions that wait
+    /// for their clients; before anybody connects.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn hand_out_letters(self: &Arc<Self>) -> Result<(), StoreError> {
-        for recipient in self.store.letter_recipients().await? {
+    pub async fn wake_all(self: &Arc<Self>) -> Result<(), StoreError> {
+        let sessions = self.store.session_owners().await?;
+        for recipient in self.store.letter_recipients().await?.into_iter().chain(sessions) {
             match self.domain(recipient.domain()) {
                 Some(_) => self.wake(&recipient),
                 None => {
-                    tracing::warn!(%recipient, "letters wait for an address whose domain is not served any more")
+                    tracing::warn!(%recipient, "what is kept waits for a domain that is not served any more")
                 }
             }
         }

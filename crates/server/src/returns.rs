@@ -4,16 +4,22 @@ use features::{offline, private, registration, vcard};
 use step::{Return, Returned, Step};
 
 use crate::account::Account;
+use crate::{moments, resumption};
 
 /// Something that an account wished for has come.
 pub fn to_account(a: &mut Account, back: Return, what: Returned, step: &mut Step<'_>) {
     match (back, what) {
         (Return::Offline(session), Returned::Offline(rows)) => {
-            offline::read(&mut a.held, session, rows, step);
+            offline::read(&mut a.held, &a.jid, &a.sessions, session, rows, step);
         }
         (Return::Offline(session), _) => offline::unreadable(session, step),
         (Return::OfflineAgain(session), _) => offline::again(&a.held, &a.jid, session, step),
         (Return::OfflineLeft(up_to), _) => offline::left(&mut a.held, &a.jid, up_to, step),
+        (Return::Resumption(session, turn), _) => {
+            if resumption::is_in_vain(a, session, turn) {
+                moments::session_over(a, session, step);
+            }
+        }
         (Return::VCard(asked), what) => vcard::returned(&a.jid, asked, what, step),
         (Return::Private(asked), what) => private::returned(&a.jid, asked, what, step),
         (Return::PasswordChange(asked), what) => registration::returned(&a.jid, asked, what, step),

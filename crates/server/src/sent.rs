@@ -16,9 +16,15 @@ pub const UNACKED_BYTES: usize = 512 << 10;
 /// The client has acknowledged more than it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooMany {
+    /// How many it says.
+    pub handled: u32,
     /// How many it was sent.
     pub sent: u32,
 }
+
+/// How far the numbers that are given after a crash are from those given before: a client that resumes its stream says
+/// how many stanzas it has handled, and the last of them may not have been in the store.
+pub const RESTORED_GAP: u64 = 1 << 31;
 
 /// Stanzas without an acknowledgement, the oldest first.
 #[derive(Debug, Default)]
@@ -26,8 +32,12 @@ pub struct Sent {
     entries: VecDeque<Entry>,
     stanzas: usize,
     bytes: usize,
-    /// How many have been acknowledged, modulo 2^32.
-    acked: u32,
+    /// How many have been acknowledged.
+    acked: u64,
+    /// The number of the last one.
+    last: u64,
+    /// It was read from the store: more may have been sent than is known here.
+    restored: bool,
     /// Something has left since an acknowledgement was asked for.
     unasked: bool,
     /// Acknowledgements that were asked for and have not come.
@@ -73,6 +83,7 @@ impl Results {
 #[derive(Debug)]
 enum Entry {
     Stanza {
+        number: u64,
         stanza: Undelivered,
         /// It is in the store until it has been acknowledged.
         held: bool,
@@ -81,7 +92,46 @@ enum Entry {
     Left(Return),
 }
 
+/// A stream goes on: what comes of the client's word on what it has handled.
+#[derive(Debug)]
+pub struct Resumed {
+    /// Who is to hear of it.
+    pub told: Vec<Return>,
+    /// The numbers of what is still owed are others than before.
+    pub renumbered: bool,
+}
+
 impl Sent {
+    /// What a session was sent and had not acknowledged, by the store's word; each with its number, in order.
+    pub fn restored(acked: u64, owed: impl IntoIterator<Item = (u64, Undelivered)>) -> Self {
+        let mut sent = Sent { acked, last: acked, restored: true, ..Sent::default() };
+        for (number, stanza) in owed {
+            sent.stanzas += 1;
+            sent.bytes += stanza.stanza.byte_len();
+            sent.last = sent.last.max(number);
+            sent.entries.push_back(Entry::Stanza { number, stanza, held: false });
+        }
+        sent
+    }
+
+    /// How many have been acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.acked
+    }
+
+    /// The number after which what follows is numbered.
+    pub fn numbered(&self) -> u64 {
+        if self.restored { self.last + RESTORED_GAP } else { self.last }
+    }
+
+    /// What has left and is not acknowledged, by number.
+    pub fn unacked(&self) -> impl Iterator<Item = (u64, &Undelivered)> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Stanza { number, stanza, .. } => Some((*number, stanza)),
+            Entry::Left(_) => None,
+        })
+    }
+
     /// Whether more may leave.
     pub fn has_room(&self) -> bool {
         self.stanzas < UNACKED_STANZAS && self.bytes < UNACKED_BYTES
@@ -93,7 +143,8 @@ impl Sent {
         self.stanzas += 1;
         self.bytes += stanza.stanza.byte_len();
         self.unasked = true;
-        self.entries.push_back(Entry::Stanza { stanza, held });
+        self.last += 1;
+        self.entries.push_back(Entry::Stanza { number: self.last, stanza, held });
     }
 
     /// Somebody wants to hear when all before has been acknowledged; handed back if it has been.
@@ -120,7 +171,7 @@ impl Sent {
     /// results of its requests: then what it has read is not to come again.
     pub fn parted(&mut self) {
         if self.results.are_left_out() {
-            let read = self.acked.wrapping_add(self.read_before as u32);
+            let read = (self.acked as u32).wrapping_add(self.read_before as u32);
             // It is no more than was sent.
             drop(self.acked(read));
         }
@@ -131,11 +182,11 @@ impl Sent {
     /// # Errors
     /// When it was sent fewer (§6).
     pub fn acked(&mut self, handled: u32) -> Result<Vec<Return>, TooMany> {
-        let mut newly = handled.wrapping_sub(self.acked) as usize;
-        if newly > self.stanzas {
-            return Err(TooMany { sent: self.acked.wrapping_add(self.stanzas as u32) });
+        let whole = self.whole(handled);
+        if whole > self.last {
+            return Err(TooMany { handled, sent: self.last as u32 });
         }
-        self.acked = handled;
+        let newly = (whole - self.acked) as usize;
         self.results.acked(handled);
         self.read_before = self.read.saturating_sub(newly);
         self.awaited = self.awaited.saturating_sub(1);
@@ -144,23 +195,65 @@ impl Sent {
         }
         self.read = self.read.saturating_sub(newly);
         self.asked = self.asked.saturating_sub(newly);
+        let mut told = self.forget(whole);
+        if self.results.are_left_out() {
+            told.extend(self.left_and_read());
+        }
+        Ok(told)
+    }
+
+    /// The client comes back and has handled so many stanzas in all. What is left is to be sent again; it is numbered
+    /// as the client will count it.
+    ///
+    /// # Errors
+    /// When the client was sent fewer (§6).
+    pub fn resume(&mut self, handled: u32) -> Result<Resumed, TooMany> {
+        let whole = self.whole(handled);
+        let known = if self.restored { self.acked + RESTORED_GAP } else { self.last };
+        if whole > known {
+            return Err(TooMany { handled, sent: self.last as u32 });
+        }
+        // What a client that leaves out results has read beyond its count is not to come again.
+        let read = if self.results.are_left_out() { self.read_before as u64 } else { 0 };
+        let told = self.forget(whole + read);
+        self.acked = whole;
+        let mut last = whole;
+        let mut renumbered = std::mem::take(&mut self.restored) || read > 0;
+        for entry in &mut self.entries {
+            if let Entry::Stanza { number, .. } = entry {
+                last += 1;
+                renumbered |= *number != last;
+                *number = last;
+            }
+        }
+        (self.last, self.unasked) = (last, self.stanzas > 0);
+        (self.awaited, self.asked, self.read, self.read_before) = (0, 0, 0, 0);
+        Ok(Resumed { told, renumbered })
+    }
+
+    /// The whole of a count that is modulo 2^32.
+    fn whole(&self, handled: u32) -> u64 {
+        self.acked + u64::from(handled.wrapping_sub(self.acked as u32))
+    }
+
+    /// Forgets the stanzas up to this number. Returns who waited for that.
+    fn forget(&mut self, up_to: u64) -> Vec<Return> {
         let mut told = Vec::new();
-        while let Some(entry) =
-            self.entries.pop_front_if(|entry| newly > 0 || matches!(entry, Entry::Left(_)))
-        {
+        let done = |entry: &mut Entry| match entry {
+            Entry::Stanza { number, .. } => *number <= up_to,
+            Entry::Left(_) => true,
+        };
+        while let Some(entry) = self.entries.pop_front_if(done) {
             match entry {
                 Entry::Stanza { stanza, .. } => {
-                    newly -= 1;
                     self.stanzas -= 1;
                     self.bytes -= stanza.stanza.byte_len();
                 }
                 Entry::Left(back) => told.push(back),
             }
         }
-        if self.results.are_left_out() {
-            told.extend(self.left_and_read());
-        }
-        Ok(told)
+        self.acked = self.acked.max(up_to);
+        told
     }
 
     /// Whoever waits for stanzas that the client has read hears of it, though it has not counted them; from then on
@@ -189,13 +282,14 @@ impl Sent {
     pub fn take(&mut self) -> impl Iterator<Item = Undelivered> {
         (self.stanzas, self.bytes) = (0, 0);
         std::mem::take(&mut self.entries).into_iter().filter_map(|entry| match entry {
-            Entry::Stanza { stanza, held: false } => Some(stanza),
+            Entry::Stanza { stanza, held: false, .. } => Some(stanza),
             _ => None,
         })
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use std::time::SystemTime;
@@ -279,16 +373,19 @@ mod tests {
     #[test]
     fn nobody_handles_what_was_not_sent() {
         let mut sent = sent(3);
-        assert_eq!(sent.acked(4).map(|told| told.len()), Err(TooMany { sent: 3 }));
+        assert_eq!(sent.acked(4).map(|told| told.len()), Err(TooMany { handled: 4, sent: 3 }));
         assert_eq!(sent.acked(3).map(|told| told.len()), Ok(0));
-        assert_eq!(sent.acked(2).map(|told| told.len()), Err(TooMany { sent: 3 }));
+        assert_eq!(sent.acked(2).map(|told| told.len()), Err(TooMany { handled: 2, sent: 3 }));
     }
 
     #[test]
     fn counts_begin_anew_after_two_to_the_32() {
-        let mut sent = Sent { acked: u32::MAX, ..sent(2) };
+        let before = u64::from(u32::MAX);
+        let mut sent = Sent { acked: before, last: before, ..Sent::default() };
+        sent.push(unread(Stanza::message(Type::Chat)), false);
+        sent.push(unread(Stanza::message(Type::Chat)), false);
         assert_eq!(sent.acked(1).map(|told| told.len()), Ok(0));
-        assert_eq!(sent.stanzas, 0);
+        assert_eq!((sent.stanzas, sent.acked), (0, before + 2));
     }
 
     #[test]
@@ -300,5 +397,45 @@ mod tests {
     #[test]
     fn only_so_much_leaves() {
         assert!(sent(UNACKED_STANZAS - 1).has_room() && !sent(UNACKED_STANZAS).has_room());
+    }
+
+    #[test]
+    fn who_comes_back_is_sent_what_it_has_not_handled() {
+        let mut all = sent(4);
+        assert!(all.acked(1).is_ok() && all.resume(5).is_err());
+        assert!(!all.resume(2).unwrap().renumbered);
+        assert_eq!(all.unacked().map(|(number, _)| number).collect::<Vec<_>>(), [3, 4]);
+        assert!(all.wants_ack());
+        all.push(unread(Stanza::message(Type::Chat)), false);
+        assert_eq!(all.acked(5).map(|told| told.len()), Ok(0));
+    }
+
+    #[test]
+    fn who_comes_back_after_a_crash_may_have_handled_more_than_is_known() {
+        let owed =
+            [7, 9].map(|number| (number, unread(Stanza::message(Type::Chat).with_id(number.to_string()))));
+        // What was not in the store (6, 8, 10 and beyond) may have come, or not.
+        for (handled, left) in [(5, vec!["7", "9"]), (7, vec!["9"]), (8, vec!["9"]), (12, vec![])] {
+            let mut sent = Sent::restored(5, owed.clone());
+            assert_eq!(sent.numbered(), 9 + RESTORED_GAP);
+            assert!(sent.resume(handled).unwrap().renumbered);
+            let numbers: Vec<u64> = sent.unacked().map(|(number, _)| number).collect();
+            let first = u64::from(handled) + 1;
+            assert_eq!(numbers, (first..first + left.len() as u64).collect::<Vec<_>>());
+            assert_eq!(sent.numbered(), u64::from(handled) + left.len() as u64);
+            assert_eq!(super::tests::left(&mut sent), left);
+        }
+    }
+
+    #[test]
+    fn who_leaves_out_results_is_not_sent_again_what_it_has_read() {
+        let mut sent = with_result();
+        assert!(sent.acked(2).is_ok() && sent.acked(2).is_ok());
+        sent.push(unread(Stanza::message(Type::Chat).with_id("c")), false);
+        // By its own count it has handled two.
+        assert!(sent.resume(2).unwrap().renumbered);
+        let numbers: Vec<u64> = sent.unacked().map(|(number, _)| number).collect();
+        assert_eq!(numbers, [3]);
+        assert_eq!(left(&mut sent), ["c"]);
     }
 }

@@ -11,13 +11,14 @@ use store::Lsn;
 use stream::{Answer, C2s, CloseReason, Event, TlsFacts, TransportFacts};
 use xmpp::error::{StreamCondition, StreamError};
 use xmpp::jid::BareJid;
-use xmpp::stanza::Stanza;
 
-use crate::door::{Door, Outgoing};
-use crate::letter::{Envelope, Letter};
+use crate::door::Outgoing;
+use crate::letter::{Envelope, Letter, Resuming};
 use crate::login;
 use crate::node::Node;
+use crate::seat::Seat;
 use crate::sent::TooMany;
+use crate::ticket::Ticket;
 
 /// Stanzas of a client that may be under way at once; beyond that its socket is not read.
 pub const CREDIT_STANZAS: usize = 256;
@@ -27,6 +28,9 @@ pub const CREDIT_BYTES: usize = 512 * 1024;
 /// How long a client waits at most to hear how many of its stanzas have been handled (XEP-0198 §4).
 const ACK_PATIENCE: Duration = Duration::from_secs(2);
 
+/// When the store hears of what a client has acknowledged, if nothing comes for it earlier that is stored anyway.
+const ACKED_AFTER: Duration = Duration::from_secs(1);
+
 /// While more than this waits to be written, nothing more is taken from the door.
 const UNSENT_BYTES: usize = 64 * 1024;
 
@@ -34,12 +38,19 @@ const UNSENT_BYTES: usize = 64 * 1024;
 pub struct Session {
     node: Arc<Node>,
     machine: C2s,
-    door: Arc<Door>,
+    /// The connection's number.
+    number: u64,
+    /// Where it sits: at the door of its session, once it is that of a former stream.
+    seat: Seat,
     peer: Option<IpAddr>,
     /// The account it has authenticated as, once it has asked for a resource.
     account: Option<BareJid>,
     /// A question that the machine waits for.
     asking: Option<BoxFuture<'static, Answer>>,
+    /// A former stream that the machine waits for.
+    resuming: Option<BoxFuture<'static, Resuming>>,
+    /// When the store is to hear of what the client has acknowledged.
+    acked_due: Option<Instant>,
     wants_tls: bool,
     /// Who is to be told when everything before has been written.
     leaving: Vec<Return>,
@@ -54,13 +65,18 @@ pub struct Session {
 impl Session {
     /// A connection that has just been accepted.
     pub fn new(node: &Arc<Node>, now: Instant, transport: TransportFacts, peer: Option<IpAddr>) -> Self {
+        let seat = node.new_seat();
+        node.connected(seat.id().0, seat.door());
         Session {
             machine: C2s::new(now, node.streams.clone(), node.world.seed(), transport),
-            door: node.new_door(),
+            number: seat.id().0,
+            seat,
             node: node.clone(),
             peer,
             account: None,
             asking: None,
+            resuming: None,
+            acked_due: None,
             wants_tls: false,
             leaving: Vec::new(),
             ending: false,
@@ -72,7 +88,7 @@ impl Session {
 
     /// The connection's number in the log of events.
     pub fn id(&self) -> u64 {
-        self.door.id.0
+        self.number
     }
 
     /// Whether the client has logged in.
@@ -87,13 +103,13 @@ impl Session {
             self.node.commits.wait(self.node.commits.log().last(), context.waker());
         }
         while !self.closed {
-            let answered = self.poll_question(now, context);
+            let answered = self.poll_question(now, context) || self.poll_resuming(now, context);
             let leaving = if self.unsent > UNSENT_BYTES || !self.machine.takes_output() {
                 // What a client does not read, or will not hear any more, stays here and can go elsewhere.
-                self.door.rearm(context.waker());
+                self.seat.rearm(context.waker());
                 Vec::new()
             } else {
-                self.door.take(context.waker())
+                self.take(context)
             };
             if !answered && leaving.is_empty() {
                 break;
@@ -103,14 +119,14 @@ impl Session {
             }
             self.hear(now);
         }
-        if !self.closed && self.door.wants_ack() {
+        if !self.closed && self.seat.wants_ack() {
             self.machine.ask_ack();
         }
-        if !self.closed && self.ending && self.door.unhandled() == (0, 0) {
+        if !self.closed && self.ending && self.seat.unhandled() == (0, 0) {
             self.machine.answer(now, Answer::End);
             self.hear(now);
         }
-        if !self.closed && self.door.queued_bytes() > self.node.config.outbound_bytes() {
+        if !self.closed && self.seat.queued_bytes() > self.node.config.outbound_bytes() {
             // Guarantees G9: a reader that stops costs at most this; what it did not take goes elsewhere.
             let error = StreamError::new(StreamCondition::ResourceConstraint);
             self.machine.answer(now, Answer::Close(error));
@@ -127,12 +143,43 @@ impl Session {
         true
     }
 
+    /// Whether it is known what becomes of a former stream that the machine waited for.
+    fn poll_resuming(&mut self, now: Instant, context: &mut Context<'_>) -> bool {
+        let Some(resuming) = &mut self.resuming else { return false };
+        let Poll::Ready(known) = resuming.as_mut().poll(context) else { return false };
+        self.resuming = None;
+        match known {
+            Resuming::Seat(seat) => {
+                seat.sit();
+                self.node.connected(self.number, seat.door());
+                self.seat = seat;
+            }
+            Resuming::NotFound(handled) => self.machine.answer(now, Answer::ResumeRefused { handled }),
+            Resuming::TooMany(TooMany { handled, sent }) => self.machine.acked_too_many(now, handled, sent),
+        }
+        true
+    }
+
+    /// What may leave now; what of the client's is lost is answered with errors, by way of its account.
+    fn take(&mut self, context: &mut Context<'_>) -> Vec<Outgoing> {
+        let (leaving, lost) = self.seat.take(context.waker());
+        if let Some(account) = &self.account {
+            for error in lost {
+                self.node.post(account, Envelope::new(Letter::Say(self.seat.id(), error)));
+            }
+        }
+        leaving
+    }
+
     fn leave(&mut self, now: Instant, outgoing: Outgoing) {
         match outgoing {
             Outgoing::Stanza(stanza) | Outgoing::Shared(stanza, _) | Outgoing::Held(stanza) => {
                 self.machine.deliver(&stanza);
             }
-            Outgoing::Managed => self.machine.manage(),
+            Outgoing::Managed(enabled) => self.machine.manage(&enabled),
+            Outgoing::Resumed(jid, handled) => {
+                self.machine.answer(now, Answer::Resumed { jid, handled });
+            }
             Outgoing::Ack(handled) => self.machine.acknowledge(handled),
             Outgoing::Left(back) => self.leaving.push(back),
             Outgoing::Bound(jid) => self.machine.answer(now, Answer::Bound(jid)),
@@ -144,14 +191,14 @@ impl Session {
     /// Bytes have come.
     pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
         // This task is awake; it need not be woken for what its own stanzas cause.
-        self.door.disarm();
+        self.seat.disarm();
         self.machine.receive(now, bytes);
         self.hear(now);
     }
 
     /// Whether the socket is to be read.
     pub fn wants_input(&self) -> bool {
-        let (stanzas, bytes) = self.door.unhandled();
+        let (stanzas, bytes) = self.seat.unhandled();
         self.machine.wants_input()
             && stanzas < CREDIT_STANZAS
             && bytes < CREDIT_BYTES
@@ -189,8 +236,13 @@ impl Session {
 
     /// A time that [`Session::next_timeout`] named has come.
     pub fn timeout(&mut self, now: Instant) {
-        if let Some(outgoing) = self.door.overdue_ack(now) {
+        if let Some(outgoing) = self.seat.overdue_ack(now) {
             self.leave(now, outgoing);
+        }
+        if let Some(account) = self.account.as_ref().filter(|_| self.acked_due.is_some_and(|due| due <= now))
+        {
+            self.acked_due = None;
+            self.node.post(account, Envelope::new(Letter::Acked(self.seat.id())));
         }
         self.machine.timeout(now);
         self.hear(now);
@@ -198,7 +250,7 @@ impl Session {
 
     /// When it next needs to be told the time.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.machine.poll_timeout().into_iter().chain(self.door.ack_due()).min()
+        self.machine.poll_timeout().into_iter().chain(self.seat.ack_due()).chain(self.acked_due).min()
     }
 
     /// The other side has closed the connection, or it broke.
@@ -234,16 +286,34 @@ impl Session {
                     self.asking = Some(login::register(&self.node, domain, stanza));
                 }
                 Event::Bind { account, resource } => self.bind(account, resource),
-                Event::Stanza(stanza) => self.post(stanza),
-                Event::Managed => self.door.manage(self.node.world.clock.wall()),
-                Event::Settled => self.door.settled(),
-                Event::Said(stanza) => self.door.said(stanza, self.node.world.clock.wall()),
-                Event::AckAsked => self.door.ask_ack(now + ACK_PATIENCE),
+                Event::Resume { account, previd, handled } => {
+                    self.account = Some(account.clone());
+                    self.resuming = Some(login::resume(&self.node, account, previd, handled));
+                }
+                Event::Stanza(stanza) => {
+                    if let Some(ticket) = self.seat.ticket(Some(&stanza)) {
+                        self.post(Letter::Leaving(self.seat.id(), stanza), Some(ticket));
+                    }
+                }
+                Event::Settled { answer } => {
+                    if let Some(ticket) = self.seat.ticket(None) {
+                        self.post(Letter::Settled(self.seat.id(), answer), Some(ticket));
+                    }
+                }
+                Event::Say(stanza) => self.post(Letter::Say(self.seat.id(), stanza), None),
+                Event::Manage { resumption } => {
+                    self.seat.manage();
+                    self.post(Letter::Manage(self.seat.id(), resumption), None);
+                }
+                Event::AckAsked => self.seat.ask_ack(now + ACK_PATIENCE),
                 Event::Acked { handled } => self.acked(now, handled),
                 Event::PeerEnded => self.ending = true,
                 Event::Closed(reason) => {
                     tracing::debug!(session = self.id(), peer = ?self.peer, ?reason, "stream closed");
                     self.closed_by_client = matches!(reason, CloseReason::PeerClosed);
+                    if !may_come_back(&reason) {
+                        self.seat.never_back();
+                    }
                     self.close();
                 }
             }
@@ -253,13 +323,14 @@ impl Session {
     /// The client has handled so many stanzas.
     fn acked(&mut self, now: Instant, handled: u32) {
         let Some(account) = &self.account else { return };
-        match self.door.acked(handled) {
+        match self.seat.acked(handled) {
             Ok(told) => {
+                self.acked_due.get_or_insert(now + ACKED_AFTER);
                 for back in told {
                     self.node.come_back(account, back, Returned::Left);
                 }
             }
-            Err(TooMany { sent }) => self.machine.acked_too_many(now, handled, sent),
+            Err(TooMany { sent, .. }) => self.machine.acked_too_many(now, handled, sent),
         }
     }
 
@@ -267,31 +338,47 @@ impl Session {
         let anonymous = self.machine.identity().is_some_and(|identity| identity.is_anonymous());
         tracing::debug!(session = self.id(), peer = ?self.peer, %account, "logged in");
         self.account = Some(account.clone());
-        let letter = Letter::Bind { door: self.door.clone(), resource, anonymous };
+        let letter = Letter::Bind { door: self.seat.door().clone(), resource, anonymous };
         self.node.post(&account, Envelope::new(letter));
     }
 
-    /// The client's stanza goes to its account, with a ticket for its whole consequence.
-    fn post(&mut self, stanza: Stanza) {
-        let Some(account) = &self.account else { return };
-        let ticket = Some(self.door.ticket(&stanza));
-        let letter = Letter::Leaving(self.door.id, stanza);
-        self.node.post(account, Envelope { letter, lsn: Lsn::default(), ticket });
+    /// Something goes to the account; if it is a stanza of the client's, with a ticket for its whole consequence.
+    fn post(&mut self, letter: Letter, ticket: Option<Ticket>) {
+        if let Some(account) = &self.account {
+            self.node.post(account, Envelope { letter, lsn: Lsn::default(), ticket });
+        }
     }
 
     fn close(&mut self) {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        self.asking = None;
+        (self.asking, self.resuming) = (None, None);
         if self.ending {
-            self.door.parted();
+            self.seat.parted();
         }
-        self.door.close();
-        self.node.forget_door(self.door.id);
+        self.node.disconnected(self.number);
+        let Some(turn) = self.seat.leave() else { return };
         if let Some(account) = &self.account {
-            self.node.post(account, Envelope::new(Letter::Closed(self.door.id)));
+            self.node.post(account, Envelope::new(Letter::Closed(self.seat.id(), turn)));
         }
+    }
+}
+
+/// Whether the client of a stream that is over may go on with it (XEP-0198 §7): its connection was lost, or the server
+/// had to close it.
+fn may_come_back(reason: &CloseReason) -> bool {
+    match reason {
+        CloseReason::TransportClosed | CloseReason::PeerError(_) | CloseReason::HandshakeTimeout => true,
+        CloseReason::Failed(error) => matches!(
+            error.condition,
+            StreamCondition::ConnectionTimeout
+                | StreamCondition::InternalServerError
+                | StreamCondition::Reset
+                | StreamCondition::ResourceConstraint
+                | StreamCondition::SystemShutdown
+        ),
+        CloseReason::PeerClosed | CloseReason::Ended => false,
     }
 }
 

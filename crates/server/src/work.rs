@@ -6,18 +6,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use step::{Act, Return, Returned, Step};
+use step::{Act, Resumable, Return, Returned, Step};
 use store::{Fate, Lsn, Write};
-use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
+use stream::{Enabled, Resumption};
+use xmpp::error::{StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
 
 use crate::directory::{Asking, Cell, Inner, Life};
-use crate::door::{Outgoing, Ticket};
+use crate::door::Outgoing;
 use crate::entity::Entity;
+use crate::kept::{self, Origin};
 use crate::letter::{Envelope, Letter};
 use crate::node::Node;
-use crate::router::{Destination, destination};
+use crate::router;
+use crate::ticket::Ticket;
 use crate::told::Told;
 use crate::{beside, loading};
 
@@ -110,12 +113,15 @@ impl Node {
             node.commits.settled(rests_on).await;
             let (entity, letters) = loading::entity(&node, domain, &cell.address, before).await;
             let mut inner = cell.inner.lock();
+            let restored = matches!(&entity, Entity::Account(account) if !account.kept.is_empty());
             if carried_over && !letters.is_empty() {
                 inner.mailbox.push_front(Envelope::new(Letter::ReadAgain));
             }
             inner.prepend(letters);
-            if carried_over {
-                inner.mailbox.push_front(Envelope::new(Letter::CarriedOver));
+            match carried_over {
+                true => inner.mailbox.push_front(Envelope::new(Letter::CarriedOver)),
+                false if restored => inner.mailbox.push_front(Envelope::new(Letter::Restored)),
+                false => {}
             }
             inner.lsn = Lsn::default();
             inner.failures_seen = node.commits.log().failures();
@@ -173,6 +179,8 @@ impl Node {
                 }
             }
             Err(before) => {
+                // A registered letter that was just read is read from the store, so it must be there.
+                inner.lsn = inner.lsn.max(rests_on);
                 inner.life = Life::Loading;
                 drop(inner);
                 self.load(cell.clone(), Some(before));
@@ -218,19 +226,20 @@ impl Node {
         let Envelope { letter, ticket, lsn: comes_from } = envelope;
         tracing::trace!(entity = %cell.address, ?letter, %comes_from, %rests_on, "step");
         let domain = entity.domain().clone();
-        let was_kept = entity.is_kept();
+        let (was_kept, origin) = (entity.is_kept(), Origin::of(&letter));
         let mut step = Step::new(&self.world, &domain);
         let (mut told, wall) = (Told::default(), step.wall);
         if catch_unwind(AssertUnwindSafe(|| entity.read(letter, &mut step, &mut told))).is_err() {
             return Err(broken(entity, wall, ticket.as_ref()));
         }
         let mut left = step.finish();
+        kept::keep(self, &mut entity, origin, ticket.as_ref(), &mut left);
         if !(was_kept && entity.is_kept()) {
             // Of an anonymous visitor nothing stays but its letters, until the others have read them.
             left.writes.retain(|write| matches!(write, Write::LetterKeep(_) | Write::LetterDrop { .. }));
         }
         let Ok(lsn) = self.commits.log().append(rests_on, left.writes) else {
-            if let Some(ticket) = &ticket {
+            if let Some(ticket) = ticket.as_ref().filter(|_| origin != Origin::Registered) {
                 match self.commits.fate(rests_on) {
                     Fate::Failed => ticket.rest_on(rests_on),
                     // The store takes nothing more, or not this: nothing of it will ever be.
@@ -239,7 +248,8 @@ impl Node {
             }
             return Err(entity);
         };
-        if let Some(ticket) = &ticket {
+        // What comes of a registered letter need not be waited for: it is read again, if this is lost.
+        if let Some(ticket) = ticket.as_ref().filter(|_| origin != Origin::Registered) {
             ticket.rest_on(lsn);
         }
         told.at(lsn);
@@ -259,13 +269,16 @@ impl Node {
         end: &End<'_>,
         work: &mut WorkList,
     ) {
-        // A session whose connection has gone takes nothing more; what it had is on its way elsewhere.
-        let put = |session, lsn, outgoing| {
-            if let Some(door) = entity.door(session) {
-                door.put(lsn, end.wall, end.ticket, outgoing);
+        // A session that is over takes nothing more; what it had is on its way elsewhere.
+        let mut overdue = None;
+        let mut put = |session, lsn, outgoing| {
+            if let Some(door) = entity.door(session)
+                && door.put(lsn, end.wall, end.ticket, outgoing)
+            {
+                overdue = Some(session);
             }
         };
-        let through = |session, outgoing| put(session, end.lsn, outgoing);
+        let mut through = |session, outgoing| put(session, end.lsn, outgoing);
         match act {
             Act::Route(stanza) => self.route(stanza, Letter::Arriving, end, work),
             Act::RouteRegistered(key, stanza) => {
@@ -282,6 +295,9 @@ impl Node {
             // A session rests on no write: it goes on even if the account has to be loaded anew.
             Act::Bound(session, jid) => put(session, Lsn::default(), Outgoing::Bound(jid)),
             Act::BindRefused(session, error) => put(session, Lsn::default(), Outgoing::BindRefused(error)),
+            Act::Managed(session, resumable) => {
+                through(session, Outgoing::Managed(self.enabled(resumable)));
+            }
             Act::Close(session, error) => through(session, Outgoing::Close(error)),
             Act::After(delay, back) => beside::after(self, cell.address.clone(), delay, back),
             Act::Ask(question, back) => {
@@ -289,6 +305,16 @@ impl Node {
                 cell.inner.lock().questions.push_back(asking);
             }
         }
+        if let Some(session) = overdue {
+            self.put(&cell.address, Envelope::new(Letter::Overdue(session)), work);
+        }
+    }
+
+    /// What a client hears whose stream is managed.
+    fn enabled(&self, resumable: Option<Resumable>) -> Enabled {
+        let location = self.config.come_back.clone();
+        let resumption = resumable.map(|Resumable { key, max }| Resumption { id: key, max, location });
+        Enabled { resumption }
     }
 
     /// Sends a stanza on its way (RFC 6120 §10), as the letter that `write` makes of it.
@@ -299,18 +325,7 @@ impl Node {
         end: &End<'_>,
         work: &mut WorkList,
     ) {
-        let stanza = match destination(self, &stanza) {
-            Destination::Here(_) => Some(stanza),
-            Destination::Remote(domain) => {
-                tracing::debug!(%domain, "there is no way to other servers yet");
-                stanza.error_reply(&StanzaError::new(Condition::RemoteServerNotFound))
-            }
-            Destination::Nowhere => None,
-        };
-        let Some(stanza) = stanza else {
-            return tracing::debug!("a stanza that can be sent nowhere was dropped");
-        };
-        if let Destination::Here(address) = destination(self, &stanza) {
+        if let Some((address, stanza)) = router::readdressed(self, stanza) {
             let ticket = end.ticket.cloned();
             let envelope = Envelope { letter: write(stanza), lsn: end.lsn, ticket };
             self.put(&address, envelope, work);

@@ -79,7 +79,7 @@ impl House {
         let node = Node::start(world.clone(), store, rooms.config.clone(), secret, Arc::new(AdHoc));
         let writer = disk::write(rooms.clockwork.clone(), rooms.hand.clone(), rooms.moods.clone());
         world.spawn.spawn(Box::pin(writer));
-        at_once(node.hand_out_letters()).map_err(|error| error.to_string())?;
+        at_once(node.wake_all()).map_err(|error| error.to_string())?;
         rooms.life.lock().node = Some(node);
         Ok(())
     }

@@ -142,6 +142,12 @@ impl Stage for Rehearsed {
         house.start()
     }
 
+    fn crash(&mut self) -> Result<(), String> {
+        let (_, house) = self.house()?;
+        house.kill();
+        house.start()
+    }
+
     fn pass(&mut self, time: Duration) -> Result<(), String> {
         let (clockwork, _) = self.house()?;
         clockwork.run_for(time);

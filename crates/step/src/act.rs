@@ -15,8 +15,8 @@ use crate::sessions::SessionId;
 pub enum Act {
     /// Send the stanza to whomever its `to` names.
     Route(Stanza),
-    /// Send the stanza, which the store keeps under this key until whoever it is for has read it: a crash between the
-    /// two loses nothing.
+    /// Send the stanza, which the store is to keep under this key until whoever it is for has read it: a crash between
+    /// the two loses nothing.
     RouteRegistered(String, Stanza),
     /// Write the stanza to one of the account's own sessions.
     Deliver(SessionId, Stanza),
@@ -29,6 +29,8 @@ pub enum Act {
     Bound(SessionId, FullJid),
     /// Tell a connection that it gets no resource.
     BindRefused(SessionId, StanzaError),
+    /// Tell a session that its stream is managed, and how it can be resumed, if it can (XEP-0198 §3).
+    Managed(SessionId, Option<Resumable>),
     /// Close a session's stream.
     Close(SessionId, StreamError),
     /// Hand back after this time.
@@ -36,6 +38,15 @@ pub enum Act {
     /// Have a question answered beside the entity: one at a time, in the order they were asked, each once the answer
     /// to the one before has been read. So whoever reads, decides and writes sees what was decided before.
     Ask(Question, Return),
+}
+
+/// How a stream can be resumed (XEP-0198 §5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumable {
+    /// Its id, which nobody can guess.
+    pub key: String,
+    /// For how many seconds after its connection has gone.
+    pub max: u32,
 }
 
 /// What takes a while and is answered beside the entity.
@@ -91,6 +102,9 @@ pub enum Return {
     OfflineAgain(SessionId),
     /// Held messages up to this id have left the house for a session.
     OfflineLeft(u64),
+    /// The time at which a session that has lost its connection is waited for no longer, unless its door has had another
+    /// turn since this one.
+    Resumption(SessionId, u64),
     /// The vCard somebody asked for (XEP-0054).
     VCard(Asked),
     /// The private XML that the account asked for (XEP-0049).
@@ -111,6 +125,7 @@ impl Return {
             Return::Offline(_) => "Offline",
             Return::OfflineAgain(_) => "OfflineAgain",
             Return::OfflineLeft(_) => "OfflineLeft",
+            Return::Resumption(..) => "Resumption",
             Return::VCard(_) => "VCard",
             Return::Private(_) => "Private",
             Return::PasswordChange(_) => "PasswordChange",
@@ -125,7 +140,10 @@ impl Return {
             | Return::Private(asked)
             | Return::PasswordChange(asked)
             | Return::Command(asked) => Some(asked),
-            Return::Offline(_) | Return::OfflineAgain(_) | Return::OfflineLeft(_) => None,
+            Return::Offline(_)
+            | Return::OfflineAgain(_)
+            | Return::OfflineLeft(_)
+            | Return::Resumption(..) => None,
         }
     }
 }

@@ -9,6 +9,8 @@ use xmpp::jid::{BareJid, Jid};
 pub struct Limits {
     /// Resources that one account may have bound at once.
     pub sessions_per_account: usize,
+    /// Seconds for which a session waits for its client to come back (XEP-0198 §5).
+    pub resumption_seconds: u32,
     /// Contacts in one roster.
     pub roster_items: usize,
     /// Addresses in one blocklist.
@@ -31,6 +33,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             sessions_per_account: 20,
+            resumption_seconds: 600,
             roster_items: 2_000,
             blocklist_items: 2_000,
             offline_messages: 1_000,

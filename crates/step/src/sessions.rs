@@ -36,6 +36,8 @@ pub struct Session {
     pub interested: bool,
     /// Whether it asked for the blocklist and so hears its pushes (XEP-0191 §3.4).
     pub watches_blocklist: bool,
+    /// Whether its stream can be resumed: what it is given is owed to it from then on, over any crash (XEP-0198 §5).
+    pub resumable: bool,
     /// Whether it wants copies of what other devices receive and send (XEP-0280 §4).
     pub carbons: bool,
     /// Whom it has sent directed presence, and who must hear that it leaves (RFC 6121 §4.6.3).
@@ -55,6 +57,7 @@ impl Session {
             presence_at: None,
             interested: false,
             watches_blocklist: false,
+            resumable: false,
             carbons: false,
             directed: BTreeSet::new(),
             heard: now,

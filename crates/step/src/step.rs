@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use store::{KeptLetter, Write};
+use store::Write;
 use xmpp::error::StreamError;
-use xmpp::jid::Jid;
 use xmpp::stanza::Stanza;
 
 use crate::act::{Act, Question, Read, Return, Work};
@@ -57,11 +56,7 @@ impl<'a> Step<'a> {
     /// Sends a stanza that changes what the other side keeps: both sides must agree even after a crash, so it is kept
     /// until whoever it is for has read it.
     pub fn route_registered(&mut self, stanza: Stanza) {
-        let Some(to) = stanza.to.as_ref().map(Jid::bare) else { return };
-        let key = self.new_id();
-        let xml = stanza.to_xml().into_bytes();
-        self.writes.push(Write::LetterKeep(KeptLetter { key: key.clone(), to, xml }));
-        self.acts.push(Act::RouteRegistered(key, stanza));
+        self.acts.push(Act::RouteRegistered(self.new_id(), stanza));
     }
 
     /// Writes a stanza to one of the account's own sessions.

@@ -6,7 +6,10 @@ use xmpp::jid::BareJid;
 
 use crate::db::Sink;
 use crate::roster::BETWEEN_GROUPS;
-use crate::{Credentials, KeptLetter, RosterItem, accounts, letters, notes, offline, roster};
+use crate::{
+    Credentials, KeptLetter, KeptSession, OwedStanza, RosterItem, accounts, letters, notes, offline, roster,
+    sessions,
+};
 
 /// The longest key of a row, in bytes: its owner, topic and name together. PostgreSQL's indexes hold 2,704 bytes a row
 /// with their own overhead, and what one engine refuses the other must not keep.
@@ -92,6 +95,54 @@ pub enum Write {
         /// Which.
         key: String,
     },
+    /// A session that can be resumed is as it says here.
+    SessionPut {
+        /// Whose.
+        owner: BareJid,
+        /// The session.
+        session: KeptSession,
+    },
+    /// So many stanzas of a session's client have been handled.
+    SessionHandled {
+        /// Whose.
+        owner: BareJid,
+        /// The session's key.
+        key: String,
+        /// How many in all.
+        handled: u64,
+    },
+    /// A session's client has acknowledged so many stanzas; they are not owed any more.
+    SessionAcked {
+        /// Whose.
+        owner: BareJid,
+        /// The session's key.
+        key: String,
+        /// How many in all.
+        acked: u64,
+    },
+    /// A session is to have a stanza, and may not have it yet.
+    Owe {
+        /// Whose.
+        owner: BareJid,
+        /// The session's key.
+        key: String,
+        /// The stanza.
+        owed: OwedStanza,
+    },
+    /// A session is owed nothing.
+    OweNothing {
+        /// Whose.
+        owner: BareJid,
+        /// The session's key.
+        key: String,
+    },
+    /// A session is not remembered any more.
+    SessionForget {
+        /// Whose.
+        owner: BareJid,
+        /// The session's key.
+        key: String,
+    },
     /// A small thing, by topic and key.
     Note {
         /// Whose.
@@ -126,6 +177,12 @@ impl Write {
             Write::OfflineKeep { xml, .. } => (0, 0, xml.len()),
             Write::LetterKeep(letter) => (0, text([&letter.key])?, letter.xml.len()),
             Write::LetterDrop { key } => (0, text([key])?, 0),
+            Write::SessionPut { session, .. } => (0, text([&session.key])?, session.state.len()),
+            Write::SessionHandled { key, .. }
+            | Write::SessionAcked { key, .. }
+            | Write::OweNothing { key, .. }
+            | Write::SessionForget { key, .. } => (0, text([key])?, 0),
+            Write::Owe { key, owed, .. } => (text(&owed.shared)?, text([key])?, owed.xml.len()),
             Write::Note { owner, topic, key, value } => {
                 let key = owner.as_str().len() + topic.len() + text([key])?;
                 (0, key, value.as_ref().map_or(0, Vec::len))
@@ -151,6 +208,7 @@ impl Write {
                 roster::erase(account, sink);
                 offline::erase(account, sink);
                 notes::erase(account, sink);
+                sessions::erase(account, sink);
             }
             Write::AccountSeen { account, at, status } => {
                 accounts::seen(account, *at, status.as_deref(), sink)
@@ -161,6 +219,12 @@ impl Write {
             Write::OfflineDrop { owner, up_to } => offline::drop_up_to(owner, *up_to, sink),
             Write::LetterKeep(letter) => letters::keep(letter, sink),
             Write::LetterDrop { key } => letters::drop(key, sink),
+            Write::SessionPut { owner, session } => sessions::put(owner, session, sink),
+            Write::SessionHandled { owner, key, handled } => sessions::handled(owner, key, *handled, sink),
+            Write::SessionAcked { owner, key, acked } => sessions::acked(owner, key, *acked, sink),
+            Write::Owe { owner, key, owed } => sessions::owe(owner, key, owed, sink),
+            Write::OweNothing { owner, key } => sessions::owe_nothing(owner, key, sink),
+            Write::SessionForget { owner, key } => sessions::forget(owner, key, sink),
             Write::Note { owner, topic, key, value } => {
                 notes::note(owner, topic, key, value.as_deref(), sink)
             }

@@ -1,6 +1,9 @@
 //! Accounts: who has one, with which keys, in which order they are listed, and that nothing stays of one that goes.
 
-use store::{AccountRecord, Credentials, Fate, KeptLetter, Lsn, RosterItem, ScramHash, StoredKeys, Write};
+use store::{
+    AccountRecord, Credentials, Fate, KeptLetter, KeptSession, Lsn, OwedStanza, RosterItem, ScramHash,
+    StoredKeys, Write,
+};
 
 use crate::home::{Home, Opened, at, hex, jid, note, on_both};
 
@@ -168,6 +171,9 @@ fn everything_of(account: &str) -> Vec<Write> {
     let owner = jid(account);
     let mut contact = RosterItem::new(jid("carol@three.test"));
     contact.name = Some("Carol".to_owned());
+    let (state, handled, acked) = (Vec::new(), 0, 0);
+    let session = KeptSession { key: "session".to_owned(), state, handled, acked, over_at: None };
+    let owed = OwedStanza { number: 1, at: at(1), shared: Vec::new(), xml: b"<message/>".to_vec() };
     vec![
         create(account, 1),
         Write::AccountSeen { account: owner.clone(), at: at(1), status: Some("gone".to_owned()) },
@@ -175,7 +181,9 @@ fn everything_of(account: &str) -> Vec<Write> {
         Write::OfflineKeep { owner: owner.clone(), id: 1, at: at(1), xml: b"<message/>".to_vec() },
         Write::OfflineKeep { owner: owner.clone(), id: 2, at: at(1), xml: b"<message/>".to_vec() },
         Write::OfflineDrop { owner: owner.clone(), up_to: 1 },
-        Write::Note { owner, topic: "topic", key: "key".to_owned(), value: Some(vec![1]) },
+        Write::Note { owner: owner.clone(), topic: "topic", key: "key".to_owned(), value: Some(vec![1]) },
+        Write::SessionPut { owner: owner.clone(), session },
+        Write::Owe { owner, key: "session".to_owned(), owed },
     ]
 }
 
@@ -201,7 +209,17 @@ fn of_an_account_that_goes_nothing_stays() {
         }
         // Every table that can name an account does, or this test has become blind.
         let named = tables_that_name(home, "zalice@one.test").await;
-        let all = ["account_keys", "accounts", "notes", "offline", "offline_last", "roster_items", "rosters"];
+        let all = [
+            "account_keys",
+            "accounts",
+            "notes",
+            "offline",
+            "offline_last",
+            "owed",
+            "roster_items",
+            "rosters",
+            "sessions",
+        ];
         assert_eq!(named, all);
 
         opened.write([Write::AccountRemove { account: jid("zalice@one.test") }]).await;

@@ -61,3 +61,14 @@ fn a_letter_is_kept_once() {
         assert_eq!(opened.store.letters(&jid("bob@one.test")).await.unwrap(), both);
     });
 }
+
+#[test]
+fn a_letter_that_is_read_in_the_group_that_keeps_it_is_not_kept() {
+    on_both(async |home| {
+        let opened = home.open().await;
+        opened.write([keep("a", "bob@one.test"), keep("b", "bob@one.test"), read("a")]).await;
+        assert_eq!(opened.store.letters(&jid("bob@one.test")).await.unwrap(), [letter("b", "bob@one.test")]);
+        opened.write([read("b"), keep("c", "bob@one.test")]).await;
+        assert_eq!(opened.store.letters(&jid("bob@one.test")).await.unwrap(), [letter("c", "bob@one.test")]);
+    });
+}

@@ -19,5 +19,6 @@ mod outage;
 mod readers;
 mod roster;
 mod secret;
+mod sessions;
 mod settings;
 mod wire;

@@ -11,7 +11,7 @@ pub mod sasl;
 mod seed;
 mod tls;
 
-pub use c2s::{Answer, C2s, C2sSettings, CloseReason, Event, TransportFacts};
+pub use c2s::{Answer, C2s, C2sSettings, CloseReason, Enabled, Event, Resumption, TransportFacts, Wait};
 pub use limits::Deadlines;
 pub use sasl::scram::{ScramCredentials, ScramHash, ScramKeys};
 pub use sasl::{Identity, Mechanism, SaslCondition};

@@ -47,6 +47,12 @@ pub const KEYS: &[Key] = &[
         "Addresses for clients that begin with TLS (XEP-0368).",
     ),
     unset(
+        "listen.come_back",
+        r#""node1.example.org:5222""#,
+        "Where a client whose connection broke had better come back to go on with its stream (XEP-0198).\n\
+         Unset: wherever it finds the domain.",
+    ),
+    unset(
         "tls.certificate",
         r#""/etc/waxwing/fullchain.pem""#,
         "The certificate with its chain (PEM), or a list of such files for several domains; each is shown\n\
@@ -166,6 +172,12 @@ pub const KEYS: &[Key] = &[
         "Bytes that may wait for one client that does not read, then its connection is closed.",
     ),
     key("limits.sessions_per_account", "20", "Resources that one account may have bound at once."),
+    key(
+        "limits.resumption_seconds",
+        "600",
+        "Seconds for which a session whose connection broke waits for its client to go on, over a restart of\n\
+         the server too. 0: none does.",
+    ),
     key("limits.roster_items", "2000", "Contacts in one roster."),
     key("limits.blocklist_items", "2000", "Addresses in one blocklist."),
     key("limits.offline_messages", "1000", "Messages held for an absent account."),

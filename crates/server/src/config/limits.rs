@@ -29,6 +29,7 @@ pub struct Limits {
     pub inbound_burst_bytes: usize,
     pub outbound_bytes: usize,
     pub sessions_per_account: usize,
+    pub resumption_seconds: u32,
     pub roster_items: usize,
     pub blocklist_items: usize,
     pub offline_messages: usize,
@@ -65,6 +66,7 @@ impl Default for Limits {
             inbound_burst_bytes: 1024 * 1024,
             outbound_bytes: 1024 * 1024,
             sessions_per_account: account.sessions_per_account,
+            resumption_seconds: account.resumption_seconds,
             roster_items: account.roster_items,
             blocklist_items: account.blocklist_items,
             offline_messages: account.offline_messages,
@@ -82,6 +84,7 @@ impl Limits {
     pub fn account(&self) -> step::domain::Limits {
         step::domain::Limits {
             sessions_per_account: self.sessions_per_account,
+            resumption_seconds: self.resumption_seconds,
             roster_items: self.roster_items,
             blocklist_items: self.blocklist_items,
             offline_messages: self.offline_messages,

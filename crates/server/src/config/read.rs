@@ -49,6 +49,7 @@ struct Raw {
 struct RawListen {
     c2s: Option<Vec<Spanned<String>>>,
     c2s_tls: Option<Vec<Spanned<String>>>,
+    come_back: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -210,6 +211,7 @@ impl Reader<'_> {
             data_dir: raw.data_dir.unwrap_or(default.data_dir),
             c2s: self.addresses(raw.listen.c2s, default.c2s),
             c2s_tls: self.addresses(raw.listen.c2s_tls, default.c2s_tls),
+            come_back: self.come_back(raw.listen.come_back),
             certificates: self.certificates(raw.tls.certificate, raw.tls.key),
             client_ca: raw.tls.client_ca,
             tls_required: raw.tls.required.unwrap_or(default.tls_required),
@@ -245,6 +247,19 @@ impl Reader<'_> {
             }
         }
         domains
+    }
+
+    /// XEP-0198 §3: in the form of RFC 6120 §4.9.3.19, with an IPv6 address in brackets.
+    fn come_back(&mut self, raw: Option<Spanned<String>>) -> Option<String> {
+        let raw = raw?;
+        let (host, port) = raw.get_ref().rsplit_once(':').unwrap_or_default();
+        let is_domain = Jid::from_domain(host).is_ok_and(|jid| jid.domain().len() == host.len());
+        if !is_domain || port.parse::<u16>().is_err() {
+            let text =
+                format!("`{}` is not a domain with a port, as `node1.example.org:5222`", raw.get_ref());
+            self.mistake(raw.span(), text);
+        }
+        Some(raw.into_inner())
     }
 
     fn addresses(&mut self, raw: Option<Vec<Spanned<String>>>, default: Vec<SocketAddr>) -> Vec<SocketAddr> {

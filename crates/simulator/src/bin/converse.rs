@@ -158,4 +158,8 @@ impl House for Elsewhere {
     fn restart(&mut self) -> Result<Addresses, String> {
         Err("it is not ours to restart".to_owned())
     }
+
+    fn crash(&mut self) -> Result<Addresses, String> {
+        Err("it is not ours to kill".to_owned())
+    }
 }

@@ -7,6 +7,7 @@ use super::stage::{Binding, Door, Received, Stage, Wire};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::VecDeque;
+use xmpp::ns;
 
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 
@@ -285,6 +286,10 @@ impl Client {
 
     /// Notes the address if a script binds one by hand.
     pub fn notice_binding(&mut self, node: &Node) {
+        if node.ns == ns::SM && node.name == "resumed" {
+            // Which one that is need not be known here.
+            self.jid = Some(String::new());
+        }
         let bind =
             node.child("bind").filter(|_| node.ns == CLIENT && node.attribute("type") == Some("result"));
         if let Some(jid) = bind.and_then(|bind| bind.child("jid")) {

@@ -153,6 +153,10 @@ impl<'a> Player<'a> {
                 self.clients.values_mut().for_each(|client| client.jid = None);
                 self.stage.restart()
             }
+            Act::Crash => {
+                self.clients.values_mut().for_each(|client| client.jid = None);
+                self.stage.crash()
+            }
             Act::Pass(time) => self.stage.pass(*time),
             Act::Befall(fortune) => self.stage.befall(*fortune),
         }

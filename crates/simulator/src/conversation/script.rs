@@ -93,6 +93,8 @@ pub enum Act {
     Authenticate { who: String, attempt: Attempt },
     /// `server restarts`
     Restart,
+    /// `server crashes`: it is killed and starts again.
+    Crash,
     /// `time passes 30 s`
     Pass(Duration),
     /// `disk fills up`, `disk has room`, `store goes away`, `store comes back`
@@ -229,6 +231,7 @@ impl Script {
         }
         match text {
             "server restarts" => return Ok(Act::Restart),
+            "server crashes" => return Ok(Act::Crash),
             "disk fills up" => return Ok(Act::Befall(Fortune::Full)),
             "disk has room" => return Ok(Act::Befall(Fortune::Room)),
             "store goes away" => return Ok(Act::Befall(Fortune::Away)),

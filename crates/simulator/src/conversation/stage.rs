@@ -125,6 +125,12 @@ pub trait Stage {
     /// When it does not come up.
     fn restart(&mut self) -> Result<(), String>;
 
+    /// Kills the server at this instant and starts it again on the same store.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    fn crash(&mut self) -> Result<(), String>;
+
     /// Lets this much time go by.
     ///
     /// # Errors

@@ -3,10 +3,10 @@
 use crate::error::StoreError;
 
 /// All steps, in order; step n leads to schema n. A released step is never changed.
-pub(crate) const STEPS: &[Step] = &[Step {
-    name: "accounts, rosters, held messages, letters, notes",
-    text: include_str!("schema/0001.sql"),
-}];
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "accounts, rosters, held messages, letters, notes", text: include_str!("schema/0001.sql") },
+    Step { name: "sessions that can be resumed", text: include_str!("schema/0002.sql") },
+];
 
 /// What leads from one schema to the next.
 pub(crate) struct Step {

@@ -2,6 +2,7 @@
 //!
 //! All SQL text is shared. SQLite numbers `$n` by first appearance, so write placeholders in ascending order.
 
+mod condense;
 mod migrate;
 pub(crate) mod postgres;
 pub(crate) mod rehearsal;

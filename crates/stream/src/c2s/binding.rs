@@ -1,7 +1,5 @@
 //! A client that logged in asks for an address of its own (RFC 6120 §7).
 
-use std::sync::Arc;
-
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::FullJid;
 use xmpp::stanza::{Stanza, Type};
@@ -10,7 +8,8 @@ use xmpp::xml::Top;
 
 use super::bound::Bound;
 use super::line::{Line, Reframe, is_stanza};
-use super::{Answer, Event, State, managing};
+use super::managing::{self, Resume};
+use super::{Answer, Event, State};
 use crate::limits::BIND_REFUSALS_MAX;
 use crate::sasl::Identity;
 use xmpp::ns;
@@ -20,8 +19,16 @@ use xmpp::ns;
 pub(super) struct Binding {
     identity: Identity,
     refusals: u32,
-    /// The request that the server is asked about.
-    asked: Option<Box<Stanza>>,
+    asked: Option<Asked>,
+}
+
+/// What the server is asked.
+#[derive(Debug)]
+enum Asked {
+    /// Whether the client gets the resource that it requests.
+    Bind(Box<Stanza>),
+    /// Whether the client may go on with the stream of this id (XEP-0198 §5).
+    Resume(String),
 }
 
 impl Binding {
@@ -35,7 +42,11 @@ impl Binding {
 
     pub fn element(mut self, top: &Top<'_>, line: &mut Line) -> Result<State, StreamError> {
         if managing::is_management(top) {
-            managing::before_binding(top, line)?;
+            if let Some(Resume { previd, handled }) = managing::before_binding(top, line)? {
+                let account = self.identity.account().clone();
+                line.ask(Event::Resume { account, previd: previd.clone(), handled });
+                self.asked = Some(Asked::Resume(previd));
+            }
             return Ok(State::Binding(self));
         }
         if !is_stanza(top) {
@@ -53,7 +64,7 @@ impl Binding {
             Ok(resource) => {
                 let account = self.identity.account().clone();
                 line.ask(Event::Bind { account, resource });
-                self.asked = Some(Box::new(request));
+                self.asked = Some(Asked::Bind(Box::new(request)));
                 Ok(State::Binding(self))
             }
             Err(error) => self.refuse(&request, &error, line),
@@ -62,8 +73,17 @@ impl Binding {
 
     pub fn answer(mut self, answer: Answer, line: &mut Line) -> Result<State, StreamError> {
         match (self.asked.take(), answer) {
-            (Some(request), Answer::Bound(jid)) => Ok(bind(&request, jid, line)),
-            (Some(request), Answer::BindRefused(error)) => self.refuse(&request, &error, line),
+            (Some(Asked::Bind(request)), Answer::Bound(jid)) => Ok(bind(&request, jid, line)),
+            (Some(Asked::Bind(request)), Answer::BindRefused(error)) => self.refuse(&request, &error, line),
+            (Some(Asked::Resume(previd)), Answer::Resumed { jid, handled }) => {
+                managing::resumed(&previd, handled, line);
+                line.reframe = Some(Reframe::Raise);
+                Ok(State::Bound(Bound::resumed(jid, line)))
+            }
+            (Some(Asked::Resume(_)), Answer::ResumeRefused { handled }) => {
+                managing::not_resumed(handled, line);
+                self.count_refusal()
+            }
             (asked, _) => {
                 self.asked = asked;
                 Ok(State::Binding(self))
@@ -72,15 +92,14 @@ impl Binding {
     }
 
     /// The client may try another resource, a few times (RFC 6120 §7.7.3).
-    fn refuse(
-        mut self,
-        request: &Stanza,
-        error: &StanzaError,
-        line: &mut Line,
-    ) -> Result<State, StreamError> {
+    fn refuse(self, request: &Stanza, error: &StanzaError, line: &mut Line) -> Result<State, StreamError> {
         if let Some(reply) = request.error_reply(error) {
             line.write_stanza(&reply);
         }
+        self.count_refusal()
+    }
+
+    fn count_refusal(mut self) -> Result<State, StreamError> {
         self.refusals += 1;
         if self.refusals >= BIND_REFUSALS_MAX {
             return Err(StreamCondition::PolicyViolation.into());
@@ -94,7 +113,7 @@ fn bind(request: &Stanza, jid: FullJid, line: &mut Line) -> State {
     let bind = Element::new(ns::BIND, "bind").with_child(text);
     line.write_stanza(&request.result_with(&bind));
     line.reframe = Some(Reframe::Raise);
-    State::Bound(Bound::new(jid, line.lang.as_deref().map(Arc::from), line.now))
+    State::Bound(Bound::new(jid, line))
 }
 
 /// The resource the client wishes in its prepared form; none: any.

@@ -33,8 +33,14 @@ struct Ping {
 }
 
 impl Bound {
-    pub fn new(jid: FullJid, lang: Option<Arc<str>>, now: Instant) -> Self {
-        Bound { jid, lang, heard: now, ping: None, managed: false }
+    pub fn new(jid: FullJid, line: &Line) -> Self {
+        let lang = line.lang.as_deref().map(Arc::from);
+        Bound { jid, lang, heard: line.now, ping: None, managed: false }
+    }
+
+    /// One that goes on with a managed stream (XEP-0198 §5).
+    pub fn resumed(jid: FullJid, line: &Line) -> Self {
+        Bound { managed: true, ..Bound::new(jid, line) }
     }
 
     pub fn jid(&self) -> &FullJid {
@@ -65,8 +71,7 @@ impl Bound {
             Some(Ok(host)) => ping.with_from(host),
             _ => ping,
         };
-        let ping = ping.with_child(&Element::new(ns::PING, "ping"));
-        self.say(&ping, line);
+        line.events.push_back(Event::Say(ping.with_child(&Element::new(ns::PING, "ping"))));
         self.ping = Some(Ping { id, sent: line.now });
         Ok(())
     }
@@ -86,7 +91,7 @@ impl Bound {
             }
             Some(Err(malformed)) => {
                 let answer = malformed.reply().map(|reply| reply.with_to(self.jid.clone()));
-                self.settle(answer, line);
+                line.events.push_back(Event::Settled { answer });
                 Ok(self)
             }
             Some(Ok(stanza)) => self.stanza(stanza, line),
@@ -100,11 +105,11 @@ impl Bound {
         if stanza.kind == Kind::Iq {
             if self.answers_ping(&stanza) {
                 self.ping = None;
-                self.settle(None, line);
+                line.events.push_back(Event::Settled { answer: None });
                 return Ok(self);
             }
             if let Some(answer) = formality(&stanza) {
-                self.settle(Some(answer), line);
+                line.events.push_back(Event::Settled { answer: Some(answer) });
                 return Ok(self);
             }
         }
@@ -112,24 +117,6 @@ impl Bound {
         stanza.from = Some(self.jid.clone().into());
         line.events.push_back(Event::Stanza(stanza));
         Ok(self)
-    }
-
-    /// A stanza that is for the stream itself has had its effect.
-    fn settle(&self, answer: Option<Stanza>, line: &mut Line) {
-        if self.managed {
-            line.events.push_back(Event::Settled);
-        }
-        if let Some(answer) = &answer {
-            self.say(answer, line);
-        }
-    }
-
-    /// Writes a stanza of the stream's own.
-    fn say(&self, stanza: &Stanza, line: &mut Line) {
-        line.write_stanza(stanza);
-        if self.managed {
-            line.events.push_back(Event::Said(stanza.clone()));
-        }
     }
 
     /// A client may name itself as the sender, by its full or bare address, and nobody else.

@@ -7,6 +7,33 @@ use xmpp::xml::{Element, Top};
 use super::Event;
 use super::line::Line;
 
+/// How long a client would like to be waited for (§3 'max', in seconds).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// As long as the server likes.
+    Unsaid,
+    /// So long.
+    Seconds(u32),
+}
+
+/// What a client hears when its stream comes to be managed (§3).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Enabled {
+    /// How the stream can be resumed, if it can.
+    pub resumption: Option<Resumption>,
+}
+
+/// How a stream can be resumed (§5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumption {
+    /// The stream's id.
+    pub id: String,
+    /// For how long after its connection has gone, in seconds.
+    pub max: u32,
+    /// Where the client had better come back to, as `domainpart:port`.
+    pub location: Option<String>,
+}
+
 /// What the stream offers (§2).
 pub fn feature() -> Element {
     Element::new(ns::SM, "sm")
@@ -19,28 +46,72 @@ pub fn is_management(top: &Top<'_>) -> bool {
 
 /// The client is not where it could ask for this (§3), or asks for what there is not (§5).
 pub fn refuse(condition: Condition, line: &mut Line) {
-    let error = StanzaError::new(condition).to_element();
-    let condition = error.children().find(|child| child.ns() == ns::STANZA_ERRORS).cloned();
-    line.write_element(&Element::new(ns::SM, "failed").with_children(condition));
+    line.write_element(&failed(condition));
 }
 
-/// Before a resource is bound: a stream cannot be managed yet (§3), and none can be resumed (§5).
-pub fn before_binding(top: &Top<'_>, line: &mut Line) -> Result<(), StreamError> {
+fn failed(condition: Condition) -> Element {
+    let error = StanzaError::new(condition).to_element();
+    let condition = error.children().find(|child| child.ns() == ns::STANZA_ERRORS).cloned();
+    Element::new(ns::SM, "failed").with_children(condition)
+}
+
+/// A stream that is to be resumed (§5).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// Its id.
+    pub previd: String,
+    /// How many of its stanzas the client has handled.
+    pub handled: u32,
+}
+
+/// Before a resource is bound: a stream cannot be managed yet (§3), but a former one be resumed (§5).
+pub fn before_binding(top: &Top<'_>, line: &mut Line) -> Result<Option<Resume>, StreamError> {
     match top.name() {
-        "resume" => refuse(Condition::FeatureNotImplemented, line),
+        "resume" => {
+            let resume = resume(&top.element());
+            if resume.is_none() {
+                refuse(Condition::BadRequest, line);
+            }
+            return Ok(resume);
+        }
         "enable" | "r" | "a" => refuse(Condition::UnexpectedRequest, line),
         _ => return Err(StreamCondition::UnsupportedStanzaType.into()),
     }
-    Ok(())
+    Ok(None)
+}
+
+/// Both attributes must be there (§5).
+fn resume(element: &Element) -> Option<Resume> {
+    let previd = element.attr("previd")?.to_owned();
+    let handled = element.attr("h")?.parse().ok()?;
+    Some(Resume { previd, handled })
+}
+
+/// What the client wants of its managed stream, or nothing that can be understood.
+fn enable(element: &Element) -> Option<Option<Wait>> {
+    // §3: xs:boolean in both styles.
+    let resumable = match element.attr("resume") {
+        None | Some("false" | "0") => false,
+        Some("true" | "1") => true,
+        Some(_) => return None,
+    };
+    let wait = match element.attr("max") {
+        None => Wait::Unsaid,
+        Some(max) => Wait::Seconds(max.parse().ok()?),
+    };
+    Some(resumable.then_some(wait))
 }
 
 /// Once a resource is bound. `managed` tells whether the stream is managed, and is set when it comes to be.
 pub fn bound(top: &Top<'_>, managed: &mut bool, line: &mut Line) -> Result<(), StreamError> {
     match (top.name(), *managed) {
-        ("enable", false) => {
-            *managed = true;
-            line.events.push_back(Event::Managed);
-        }
+        ("enable", false) => match enable(&top.element()) {
+            Some(resumption) => {
+                *managed = true;
+                line.events.push_back(Event::Manage { resumption });
+            }
+            None => refuse(Condition::BadRequest, line),
+        },
         ("r", true) => line.events.push_back(Event::AckAsked),
         ("a", true) => {
             let handled = top.element().attr("h").and_then(|h| h.parse().ok());
@@ -59,8 +130,33 @@ pub fn bound(top: &Top<'_>, managed: &mut bool, line: &mut Line) -> Result<(), S
 }
 
 /// The stream is managed (§3).
-pub fn begin(line: &mut Line) {
-    line.write_element(&Element::new(ns::SM, "enabled"));
+pub fn begin(enabled: &Enabled, line: &mut Line) {
+    let element = Element::new(ns::SM, "enabled");
+    let Some(Resumption { id, max, location }) = &enabled.resumption else {
+        return line.write_element(&element);
+    };
+    let element =
+        element.with_attr("id", id.as_str()).with_attr("resume", "true").with_attr("max", max.to_string());
+    line.write_element(&match location {
+        Some(location) => element.with_attr("location", location.as_str()),
+        None => element,
+    });
+}
+
+/// The client goes on with a former stream (§5).
+pub fn resumed(previd: &str, handled: u32, line: &mut Line) {
+    let element =
+        Element::new(ns::SM, "resumed").with_attr("previd", previd).with_attr("h", handled.to_string());
+    line.write_element(&element);
+}
+
+/// There is no such stream, or none any more (§5).
+pub fn not_resumed(handled: Option<u32>, line: &mut Line) {
+    let failed = failed(Condition::ItemNotFound);
+    line.write_element(&match handled {
+        Some(handled) => failed.with_attr("h", handled.to_string()),
+        None => failed,
+    });
 }
 
 /// So many of the client's stanzas have been handled (§4).

@@ -23,6 +23,7 @@ use xmpp::secret::Password;
 use xmpp::stanza::Stanza;
 use xmpp::xml::Top;
 
+pub use managing::{Enabled, Resumption, Wait};
 pub use settings::C2sSettings;
 
 use crate::framing::{Frame, Framing};
@@ -73,13 +74,28 @@ pub enum Event {
     },
     /// A stanza of a bound client: `from` is its full JID, `to` as it was sent.
     Stanza(Stanza),
+    /// *Asks* for a former stream (XEP-0198 §5); answer `Resumed` or `ResumeRefused`.
+    Resume {
+        /// Who logged in.
+        account: BareJid,
+        /// The former stream's id.
+        previd: String,
+        /// How many stanzas the client has handled on it, modulo 2^32.
+        handled: u32,
+    },
     /// The client wants the stream to be managed (XEP-0198 §3): what it sends counts from here on. `C2s::manage` when
     /// all that came before has been answered; what it is sent counts from there.
-    Managed,
-    /// On a managed stream: a stanza of the client's was for the stream itself, and counts like any other.
-    Settled,
-    /// On a managed stream: the stream itself has written a stanza, which counts like any other.
-    Said(Stanza),
+    Manage {
+        /// If the stream is to be resumable: how long the client would like to be waited for, if it says so.
+        resumption: Option<Wait>,
+    },
+    /// A stanza of the client's was for the stream itself: it counts like any other, and is answered in its turn.
+    Settled {
+        /// To be delivered.
+        answer: Option<Stanza>,
+    },
+    /// The stream itself has something to say: to be delivered.
+    Say(Stanza),
     /// The client wants to know how many of its stanzas have been handled; `C2s::acknowledge`.
     AckAsked,
     /// The client has handled this many of ours.
@@ -111,6 +127,18 @@ pub enum Answer {
     Bound(FullJid),
     /// To `Bind`: not this resource.
     BindRefused(StanzaError),
+    /// To `Resume`: the client goes on where it was.
+    Resumed {
+        /// The address of the former stream.
+        jid: FullJid,
+        /// How many of the client's stanzas have been handled, modulo 2^32.
+        handled: u32,
+    },
+    /// To `Resume`: there is no such stream, or none any more.
+    ResumeRefused {
+        /// How many of the client's stanzas had been handled, if that is known.
+        handled: Option<u32>,
+    },
     /// At any time once bound: a stanza for the client.
     Deliver(Stanza),
     /// At any time: close with this error.
@@ -235,9 +263,9 @@ impl C2s {
     }
 
     /// Tells a client that its stream is managed (XEP-0198 §3).
-    pub fn manage(&mut self) {
+    pub fn manage(&mut self, enabled: &Enabled) {
         if let State::Bound(_) | State::Leaving(_) = self.state {
-            managing::begin(&mut self.line);
+            managing::begin(enabled, &mut self.line);
         }
     }
 

@@ -231,11 +231,22 @@ impl Host {
                 self.outcome.told.push(stanza.to_xml());
                 None
             }
-            Event::Settled | Event::Said(_) => {
-                assert!(self.managed);
+            // Delivered in its turn, which is not the machine's to choose.
+            Event::Settled { answer } => {
+                self.outcome.told.push(answer.map_or_else(String::new, |answer| answer.to_xml()));
                 None
             }
-            Event::Managed => {
+            Event::Say(stanza) => Some(Answer::Deliver(stanza)),
+            Event::Resume { account, .. } => {
+                assert!(self.succeeded, "resumed without a success");
+                if self.choices.refuses_binds() {
+                    return Some(Answer::ResumeRefused { handled: Some(7) });
+                }
+                self.managed = true;
+                let jid = account.with_resource("former").expect("a prepared resource");
+                Some(Answer::Resumed { jid, handled: 3 })
+            }
+            Event::Manage { .. } => {
                 assert!(
                     !self.managed && self.machine.bound_jid().is_some(),
                     "managed without an address, or twice"

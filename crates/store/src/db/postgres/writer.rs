@@ -14,6 +14,7 @@ use tokio_postgres::{Client, Error, Statement};
 use super::connect::{self, Connected, Line, Server};
 use super::values::{classify, describe, parameters};
 use crate::db::Sink;
+use crate::db::condense::condense;
 use crate::db::value::{Value, signed};
 use crate::error::StoreError;
 use crate::log::{Append, Log, Next};
@@ -91,7 +92,7 @@ impl Writer {
     async fn commit(&mut self, group: &[Append]) {
         let Some(last) = group.last().map(|append| append.lsn) else { return };
         let mut statements = Collected::default();
-        for write in group.iter().flat_map(|append| &append.writes) {
+        for write in condense(group) {
             write.run(&mut statements);
         }
         statements.run(MARK, &[signed(last).into()]);

@@ -10,6 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::spawn;
 use super::values::{classify, execute};
 use crate::db::Sink;
+use crate::db::condense::condense;
 use crate::db::value::Value;
 use crate::error::StoreError;
 use crate::log::{Append, Log, Next};
@@ -81,7 +82,7 @@ pub(in crate::db) fn commit(connection: &mut Connection, group: &[Append]) -> Re
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(classify)?;
     let mut runner = Runner { connection: &transaction, error: None, statements: 0 };
-    for write in group.iter().flat_map(|append| &append.writes) {
+    for write in condense(group) {
         write.run(&mut runner);
     }
     let Runner { error, statements, .. } = runner;

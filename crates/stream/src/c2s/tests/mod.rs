@@ -4,6 +4,7 @@
 mod cuts;
 mod errors;
 mod login;
+mod managing;
 mod raw;
 mod stanzas;
 
@@ -14,7 +15,7 @@ use xmpp::error::StreamCondition;
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::Element;
 
-use super::{Answer, C2s, C2sSettings, CloseReason, Event, TransportFacts};
+use super::{Answer, C2s, C2sSettings, CloseReason, Enabled, Event, Resumption, TransportFacts, Wait};
 use crate::client::{Client, ClientAnswer, ClientEvent, ClientSettings};
 use crate::sasl::SaslCondition;
 use crate::sasl::scram::{ScramCredentials, ScramHash, verify};
@@ -90,11 +91,26 @@ impl Host {
                     self.stanzas.push(stanza.to_xml());
                     None
                 }
-                Event::Managed => {
-                    self.machine.manage();
+                Event::Manage { resumption } => {
+                    let max = match resumption {
+                        Some(Wait::Seconds(max)) => max,
+                        _ => 600,
+                    };
+                    let location = Some("one.test:5222".to_owned());
+                    let resumption = resumption.map(|_| Resumption { id: "sm-1".to_owned(), max, location });
+                    self.machine.manage(&Enabled { resumption });
                     None
                 }
-                Event::Settled | Event::Said(_) => None,
+                Event::Settled { answer } => answer.map(Answer::Deliver),
+                Event::Say(stanza) => Some(Answer::Deliver(stanza)),
+                Event::Resume { account, previd, handled } => Some(match previd.as_str() {
+                    "sm-1" => {
+                        self.acked = Some(handled);
+                        Answer::Resumed { jid: account.with_resource("former").unwrap(), handled: 5 }
+                    }
+                    "sm-0" => Answer::ResumeRefused { handled: Some(4) },
+                    _ => Answer::ResumeRefused { handled: None },
+                }),
                 Event::AckAsked => {
                     self.machine.acknowledge(self.stanzas.len() as u32);
                     None

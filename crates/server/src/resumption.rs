@@ -1,0 +1,164 @@
+//! Streams that can be resumed (XEP-0198 §5), as their account sees them: one begins, loses its connection, goes on with
+//! another one, or is waited for in vain.
+
+use std::time::Duration;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use futures_channel::oneshot;
+use step::{Act, Resumable, Return, SessionId, Step};
+use store::{KeptSession, Lsn, Write};
+use stream::Wait;
+
+use crate::account::Account;
+use crate::door::Undelivered;
+use crate::kept::Kept;
+use crate::letter::Resuming;
+use crate::told::Told;
+use crate::{moments, returns};
+
+/// Streams that are over and whose counts an account remembers, so that a client which comes back too late learns what
+/// has been handled (§5).
+const OVER_MAX: usize = 8;
+
+/// A stream that is over.
+#[derive(Debug, Clone)]
+pub struct Over {
+    /// The stream's id.
+    pub key: String,
+    /// How many of the client's stanzas had been handled.
+    pub handled: u64,
+}
+
+/// Streams that are over, by the store's word; the latest last.
+pub fn remembered(mut over: Vec<KeptSession>) -> Vec<Over> {
+    over.sort_by_key(|session| session.over_at);
+    over.into_iter().map(|KeptSession { key, handled, .. }| Over { key, handled }).collect()
+}
+
+/// The client wants its stream to be managed (§3).
+pub fn manage(a: &mut Account, session: SessionId, wished: Option<Wait>, step: &mut Step<'_>) {
+    let limit = step.domain.limits.resumption_seconds;
+    let max = match wished {
+        Some(Wait::Seconds(seconds)) => seconds.min(limit),
+        Some(Wait::Unsaid) => limit,
+        None => 0,
+    };
+    // An anonymous visitor cannot log in again as the same.
+    if max == 0 || a.anonymous || a.sessions.find(session).is_none() {
+        return step.act(Act::Managed(session, None));
+    }
+    let kept = Kept::new(step.new_id(), max);
+    step.act(Act::Managed(session, Some(Resumable { key: kept.key.clone(), max })));
+    a.kept.insert(session, kept);
+    if let Some(session) = a.sessions.find_mut(session) {
+        session.resumable = true;
+    }
+}
+
+/// A connection has gone without a goodbye: its session waits for another one (§7).
+pub fn detached(a: &Account, session: SessionId, turn: u64, step: &mut Step<'_>) {
+    if let Some(kept) = a.kept.get(&session) {
+        step.after(Duration::from_secs(kept.max.into()), Return::Resumption(session, turn));
+    }
+}
+
+/// The time has come for which a session waits: whether it has done so in vain since that turn of its door.
+pub fn is_in_vain(a: &Account, session: SessionId, turn: u64) -> bool {
+    a.doors.get(&session).is_some_and(|door| !door.is_taken() && door.turn() == turn)
+}
+
+/// A connection wants to go on with a former stream (§5).
+pub fn resume(
+    a: &mut Account,
+    previd: &str,
+    handled: u32,
+    asker: oneshot::Sender<(Lsn, Resuming)>,
+    step: &mut Step<'_>,
+    told: &mut Told,
+) {
+    let is_it = |key: &str| verify_slices_are_equal(key.as_bytes(), previd.as_bytes()).is_ok();
+    let found = a.kept.iter().find(|(_, kept)| is_it(&kept.key)).map(|(session, _)| *session);
+    let found = found.and_then(|id| Some((a.doors.get(&id)?.clone(), a.sessions.find(id)?.jid.clone())));
+    let Some((door, jid)) = found else {
+        let over = a.over.iter().find(|over| is_it(&over.key)).map(|over| over.handled as u32);
+        return told.answer(asker, Resuming::NotFound(over));
+    };
+    match door.resume(jid, handled) {
+        Err(too_many) => told.answer(asker, Resuming::TooMany(too_many)),
+        Ok((seat, resumed)) => {
+            for back in resumed.told {
+                returns::to_account(a, back, step::Returned::Left, step);
+            }
+            if resumed.renumbered {
+                put_down(a, door.id, step);
+            }
+            // Until the connection sits there.
+            detached(a, door.id, door.turn(), step);
+            told.answer(asker, Resuming::Seat(seat));
+        }
+    }
+}
+
+/// A session is over: its client has said goodbye, or has not come back. Returns what it was not given.
+pub fn over(a: &mut Account, session: SessionId, step: &mut Step<'_>) -> Vec<Undelivered> {
+    let Some(door) = a.doors.remove(&session) else { return Vec::new() };
+    if let Some(kept) = a.kept.remove(&session) {
+        forget(a, kept, door.has_parted(), step);
+    }
+    door.undelivered()
+}
+
+/// A stream that is over is remembered for a while, unless its client has ended it.
+fn forget(a: &mut Account, kept: Kept, parted: bool, step: &mut Step<'_>) {
+    let Kept { key, handled, acked, .. } = kept;
+    let owner = a.jid.clone();
+    if parted {
+        return step.write(Write::SessionForget { owner, key });
+    }
+    step.write(Write::OweNothing { owner: owner.clone(), key: key.clone() });
+    let session =
+        KeptSession { key: key.clone(), state: Vec::new(), handled, acked, over_at: Some(step.wall) };
+    step.write(Write::SessionPut { owner: owner.clone(), session });
+    a.over.push(Over { key, handled });
+    if a.over.len() > OVER_MAX {
+        let Over { key, .. } = a.over.remove(0);
+        step.write(Write::SessionForget { owner, key });
+    }
+}
+
+/// Sessions are there again after a restart or a crash; they wait for their clients as long as if they had just lost
+/// their connections. What their contacts do may have changed.
+pub fn restored(a: &mut Account, step: &mut Step<'_>) {
+    for session in a.kept.keys() {
+        detached(a, *session, a.doors.get(session).map_or(0, |door| door.turn()), step);
+    }
+    moments::presence_unknown(a, step);
+}
+
+/// All that is owed to sessions is put down anew: it may not have been written, as the account rests on a failed commit.
+pub fn put_all_down(a: &mut Account, step: &mut Step<'_>) {
+    for session in a.kept.keys().copied().collect::<Vec<_>>() {
+        put_down(a, session, step);
+        if let Some(kept) = a.kept.get(&session)
+            && a.doors.get(&session).is_some_and(|door| !door.is_told_managed())
+        {
+            step.act(Act::Managed(session, Some(Resumable { key: kept.key.clone(), max: kept.max })));
+        }
+    }
+}
+
+/// All that is owed to a session is put down anew, by the numbers that it has now.
+fn put_down(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
+    let keys = a.keys();
+    let (Some(kept), Some(door)) = (a.kept.get_mut(&session), a.doors.get(&session)) else { return };
+    let owed = door.owed();
+    kept.numbered = owed.last;
+    kept.handled = door.handled_count();
+    kept.acked = door.acknowledged();
+    // With its counts, and as it is.
+    kept.stored = None;
+    step.write(Write::OweNothing { owner: a.jid.clone(), key: kept.key.clone() });
+    for (number, stanza) in owed.stanzas {
+        step.write_all(kept.owe(&a.jid, &stanza, &keys, number));
+    }
+}
