@@ -38,6 +38,8 @@ pub struct Account {
     pub doors: BTreeMap<SessionId, Arc<Door>>,
     /// Those whose streams can be resumed, as the store has them.
     pub kept: BTreeMap<SessionId, Kept>,
+    /// Whether the store may have any.
+    pub has_streams: bool,
     /// Streams that are over and could be resumed before.
     pub over: Vec<Over>,
     /// Its contacts.

@@ -35,6 +35,8 @@ pub enum Outgoing {
     Resumed(FullJid, u32),
     /// A client that wants to know hears how many of its stanzas have been handled.
     Ack(u32),
+    /// Not for the client: the store knows that so many of its stanzas have been handled.
+    Counted(u64),
     /// Not for the client: whoever wrote the stanzas before it hears when they have left the house.
     Left(Return),
     /// The resource is bound.
@@ -287,9 +289,7 @@ impl Door {
         if state.is_full() {
             leaving.extend(self.goodbye(state, waker));
         }
-        if lost.is_empty() {
-            leaving.extend(state.due_ack(None));
-        }
+        leaving.extend(state.due_ack(None));
         (leaving, lost)
     }
 
@@ -317,6 +317,12 @@ impl Door {
             };
             let Some(asked) = state.asked.pop_front() else { return };
             state.asked_bytes = state.asked_bytes.saturating_sub(asked.bytes);
+            if let Some(managed) = &mut state.managed {
+                match lost {
+                    None => managed.stored(asked.number),
+                    Some(_) => managed.lost(asked.number),
+                }
+            }
             if let Some(condition) = lost {
                 let error = StanzaError::new(condition);
                 errors.extend(asked.stanza.and_then(|stanza| stanza.error_reply(&error)));

@@ -113,7 +113,7 @@ pub enum Origin {
     Broadcast(SessionId),
     /// A letter that the store keeps until it has been read.
     Registered,
-    /// A stream; nobody need remember it.
+    /// A stream; nobody need remember it, and it is said whatever becomes of the store.
     Stream,
     /// Anything else.
     Elsewhere,
@@ -147,7 +147,9 @@ pub fn keep(node: &Node, entity: &mut Entity, origin: Origin, ticket: Option<&Ti
         && !account.kept.is_empty()
     {
         owe(account, origin, ticket, node.world.clock.wall(), left);
-        put(account, left);
+        if origin != Origin::Stream {
+            put(account, left);
+        }
     }
 }
 

@@ -100,6 +100,7 @@ async fn account(
 async fn restore_sessions(node: &Node, account: &mut Account) -> Result<(), StoreError> {
     let now = node.world.clock.now();
     let stored = node.store.sessions(&account.jid).await?;
+    account.has_streams = !stored.is_empty();
     let (over, stored): (Vec<_>, Vec<_>) = stored.into_iter().partition(|kept| kept.over_at.is_some());
     let stored: Vec<_> = stored.into_iter().map(|kept| (node.new_session(), kept)).collect();
     let ids = stored.iter().map(|(id, kept)| (kept.key.as_str(), *id)).collect();
@@ -132,6 +133,7 @@ fn carry_over(mut found: Entity, before: Option<Entity>) -> Entity {
             account.doors = before.doors;
             account.kept = before.kept;
             account.over = before.over;
+            account.has_streams = before.has_streams;
             account.copied = before.copied;
             account.departed = before.departed;
             account.taken_back = before.taken_back;

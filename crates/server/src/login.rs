@@ -1,6 +1,7 @@
 //! What a stream needs to know of an account before it is let in: its keys, whether a password fits, a registration.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use features::registration::{self, Request};
 use futures_channel::oneshot;
@@ -16,6 +17,9 @@ use crate::beside;
 use crate::credentials;
 use crate::letter::{Envelope, Letter, Resuming};
 use crate::node::Node;
+
+/// When the store could not keep that a stream goes on, it is tried again after this time.
+const RESUME_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// The keys of an account, for SCRAM (RFC 5802).
 pub fn credentials(node: &Arc<Node>, account: BareJid) -> BoxFuture<'static, Answer> {
@@ -125,12 +129,17 @@ pub fn resume(
 ) -> BoxFuture<'static, Resuming> {
     let node = node.clone();
     Box::pin(async move {
-        let (asker, answer) = oneshot::channel();
-        node.post(&account, Envelope::new(Letter::Resume { previd, handled, asker }));
-        let Ok((lsn, resuming)) = answer.await else { return Resuming::NotFound(None) };
-        match node.commits.settled(lsn).await {
-            Fate::Committed => resuming,
-            _ => Resuming::NotFound(None),
+        loop {
+            let (asker, answer) = oneshot::channel();
+            let previd = previd.clone();
+            node.post(&account, Envelope::new(Letter::Resume { previd, handled, asker }));
+            if let Ok((lsn, resuming)) = answer.await
+                && node.commits.settled(lsn).await == Fate::Committed
+            {
+                return resuming;
+            }
+            // The stream is there all the same; the client waits as long as it may take to bind a resource.
+            node.world.clock.sleep(RESUME_AGAIN_AFTER).await;
         }
     })
 }

@@ -115,6 +115,7 @@ impl Nobody {
             sessions: Sessions::default(),
             doors: std::mem::take(&mut self.doors),
             kept: BTreeMap::new(),
+            has_streams: false,
             over: Vec::new(),
             roster: Roster::default(),
             blocklist: Blocklist::default(),

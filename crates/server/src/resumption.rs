@@ -1,13 +1,14 @@
 //! Streams that can be resumed (XEP-0198 §5), as their account sees them: one begins, loses its connection, goes on with
 //! another one, or is waited for in vain.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use futures_channel::oneshot;
 use step::{Act, Resumable, Return, SessionId, Step};
 use store::{KeptSession, Lsn, Write};
 use stream::Wait;
+use xmpp::jid::BareJid;
 
 use crate::account::Account;
 use crate::door::Undelivered;
@@ -27,12 +28,26 @@ pub struct Over {
     pub key: String,
     /// How many of the client's stanzas had been handled.
     pub handled: u64,
+    /// When it was over.
+    pub at: SystemTime,
+}
+
+impl Over {
+    fn put(&self, owner: &BareJid) -> Write {
+        let (key, handled, over_at) = (self.key.clone(), self.handled, Some(self.at));
+        let session = KeptSession { key, state: Vec::new(), handled, acked: 0, over_at };
+        Write::SessionPut { owner: owner.clone(), session }
+    }
 }
 
 /// Streams that are over, by the store's word; the latest last.
-pub fn remembered(mut over: Vec<KeptSession>) -> Vec<Over> {
-    over.sort_by_key(|session| session.over_at);
-    over.into_iter().map(|KeptSession { key, handled, .. }| Over { key, handled }).collect()
+pub fn remembered(over: Vec<KeptSession>) -> Vec<Over> {
+    let over = over.into_iter();
+    let mut over: Vec<_> = over
+        .filter_map(|KeptSession { key, handled, over_at, .. }| Some(Over { key, handled, at: over_at? }))
+        .collect();
+    over.sort_by_key(|over| over.at);
+    over
 }
 
 /// The client wants its stream to be managed (§3).
@@ -50,6 +65,7 @@ pub fn manage(a: &mut Account, session: SessionId, wished: Option<Wait>, step: &
     let kept = Kept::new(step.new_id(), max);
     step.act(Act::Managed(session, Some(Resumable { key: kept.key.clone(), max })));
     a.kept.insert(session, kept);
+    a.has_streams = true;
     if let Some(session) = a.sessions.find_mut(session) {
         session.resumable = true;
     }
@@ -110,16 +126,15 @@ pub fn over(a: &mut Account, session: SessionId, step: &mut Step<'_>) -> Vec<Und
 
 /// A stream that is over is remembered for a while, unless its client has ended it.
 fn forget(a: &mut Account, kept: Kept, parted: bool, step: &mut Step<'_>) {
-    let Kept { key, handled, acked, .. } = kept;
+    let Kept { key, handled, .. } = kept;
     let owner = a.jid.clone();
     if parted {
         return step.write(Write::SessionForget { owner, key });
     }
     step.write(Write::OweNothing { owner: owner.clone(), key: key.clone() });
-    let session =
-        KeptSession { key: key.clone(), state: Vec::new(), handled, acked, over_at: Some(step.wall) };
-    step.write(Write::SessionPut { owner: owner.clone(), session });
-    a.over.push(Over { key, handled });
+    let over = Over { key, handled, at: step.wall };
+    step.write(over.put(&owner));
+    a.over.push(over);
     if a.over.len() > OVER_MAX {
         let Over { key, .. } = a.over.remove(0);
         step.write(Write::SessionForget { owner, key });
@@ -137,6 +152,11 @@ pub fn restored(a: &mut Account, step: &mut Step<'_>) {
 
 /// All that is owed to sessions is put down anew: it may not have been written, as the account rests on a failed commit.
 pub fn put_all_down(a: &mut Account, step: &mut Step<'_>) {
+    if !a.has_streams {
+        return;
+    }
+    step.write(Write::SessionsForget { owner: a.jid.clone() });
+    step.write_all(a.over.iter().map(|over| over.put(&a.jid)));
     for session in a.kept.keys().copied().collect::<Vec<_>>() {
         put_down(a, session, step);
         if let Some(kept) = a.kept.get(&session)
@@ -157,6 +177,7 @@ fn put_down(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
     kept.acked = door.acknowledged();
     // With its counts, and as it is.
     kept.stored = None;
+    step.act(Act::Counted(session, kept.handled));
     step.write(Write::OweNothing { owner: a.jid.clone(), key: kept.key.clone() });
     for (number, stanza) in owed.stanzas {
         step.write_all(kept.owe(&a.jid, &stanza, &keys, number));

@@ -181,6 +181,7 @@ impl Session {
                 self.machine.answer(now, Answer::Resumed { jid, handled });
             }
             Outgoing::Ack(handled) => self.machine.acknowledge(handled),
+            Outgoing::Counted(_) => {}
             Outgoing::Left(back) => self.leaving.push(back),
             Outgoing::Bound(jid) => self.machine.answer(now, Answer::Bound(jid)),
             Outgoing::BindRefused(error) => self.machine.answer(now, Answer::BindRefused(error)),

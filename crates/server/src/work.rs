@@ -238,7 +238,11 @@ impl Node {
             // Of an anonymous visitor nothing stays but its letters, until the others have read them.
             left.writes.retain(|write| matches!(write, Write::LetterKeep(_) | Write::LetterDrop { .. }));
         }
-        let Ok(lsn) = self.commits.log().append(rests_on, left.writes) else {
+        let appended = match origin {
+            Origin::Stream => Ok(Lsn::default()),
+            _ => self.commits.log().append(rests_on, left.writes),
+        };
+        let Ok(lsn) = appended else {
             if let Some(ticket) = ticket.as_ref().filter(|_| origin != Origin::Registered) {
                 match self.commits.fate(rests_on) {
                     Fate::Failed => ticket.rest_on(rests_on),
@@ -298,6 +302,7 @@ impl Node {
             Act::Managed(session, resumable) => {
                 through(session, Outgoing::Managed(self.enabled(resumable)));
             }
+            Act::Counted(session, handled) => through(session, Outgoing::Counted(handled)),
             Act::Close(session, error) => through(session, Outgoing::Close(error)),
             Act::After(delay, back) => beside::after(self, cell.address.clone(), delay, back),
             Act::Ask(question, back) => {

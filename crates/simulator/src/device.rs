@@ -9,7 +9,7 @@ use stream::{ClientCertificate, Mechanism, ScramHash, TlsFacts, TransportFacts};
 use xmpp::jid::{BareJid, FullJid};
 
 use crate::house::PASSWORD;
-use crate::line::Line;
+use crate::line::{Line, Stream};
 use crate::play::Play;
 
 /// A device.
@@ -20,12 +20,14 @@ pub struct Device {
     pub jid: FullJid,
     /// The last number that it asked the server to keep; numbers only grow.
     pub number: u32,
+    /// The stream whose connection has gone, if it can be resumed.
+    pub former: Option<Stream>,
 }
 
 impl Device {
     /// A device that has not connected yet.
     pub fn new(play: Play, jid: FullJid) -> Self {
-        Device { play, jid, number: 0 }
+        Device { play, jid, number: 0, former: None }
     }
 
     /// Everybody's second device sees what the first one does.
@@ -36,6 +38,11 @@ impl Device {
     /// Everybody's first device counts what comes and goes, and so do half of the second ones.
     pub fn counts(&self) -> bool {
         !self.wants_copies() || self.play.clockwork().draw(|chance| chance.once_in(2))
+    }
+
+    /// Whoever counts wants to be able to go on with its stream, mostly.
+    pub fn comes_back(&self) -> bool {
+        self.play.clockwork().draw(|chance| !chance.once_in(4))
     }
 
     /// Its life: from one connection to the next, for as long as the rehearsal lasts.
@@ -60,7 +67,8 @@ impl Device {
         if !by_password {
             facts.client = Some(certificate(&self.jid.bare()));
         }
-        let settings = self.settings(by_password);
+        let mut settings = self.settings(by_password);
+        settings.former = self.former.as_ref().and_then(|stream| stream.managed.as_ref()?.former(&self.jid));
         let transport = match direct {
             true => TransportFacts::DirectTls(facts.clone()),
             false => TransportFacts::Tcp { starttls: true },

@@ -1,5 +1,6 @@
 //! A house in rehearsal: one node on its store, which can be started, stopped, and killed at any instant.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -136,13 +137,17 @@ impl House {
         let node = self.0.life.lock().node.take();
         let mut undelivered = Vec::new();
         if let Some(node) = &node {
-            let doors = node.doors();
-            undelivered.extend(doors.iter().flat_map(|door| door.undelivered()).map(|left| left.stanza));
+            // What sessions are owed that can be resumed must be there again.
+            let mut kept = BTreeSet::new();
             node.directory.visit(|_, inner| {
                 if let Some(Entity::Account(account)) = inner.entity.as_deref() {
+                    kept.extend(account.kept.keys().copied());
                     undelivered.extend(account.taken_back.iter().map(|taken| taken.stanza.clone()));
                 }
             });
+            let doors = node.doors();
+            let lost = doors.iter().filter(|door| !kept.contains(&door.id));
+            undelivered.extend(lost.flat_map(|door| door.undelivered()).map(|left| left.stanza));
         }
         for link in self.next_life() {
             match self.0.clockwork.draw(|chance| chance.once_in(2)) {

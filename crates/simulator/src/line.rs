@@ -31,19 +31,28 @@ pub struct Line<'a> {
     client: Client,
     link: Link,
     facts: TlsFacts,
-    /// Once it is bound.
-    stream: Option<StreamNo>,
+    /// Once it is bound, or goes on.
+    number: Option<StreamNo>,
+    stream: Stream,
+    rest: BoxFuture<'static, ()>,
+    stalled: bool,
+    over: bool,
+}
+
+/// What of a stream outlives its connection.
+#[derive(Default)]
+pub struct Stream {
+    number: StreamNo,
     /// Requests to the server that wait for their answer.
     asked: BTreeMap<String, Asked>,
     next_id: u32,
-    rest: BoxFuture<'static, ()>,
-    stalled: bool,
     available: bool,
     /// It has done what everybody does when nothing more is drawn.
     settled: bool,
-    over: bool,
     /// The counts, once it has asked for the stream to be managed.
-    managed: Option<Managed>,
+    pub managed: Option<Managed>,
+    /// It has said goodbye.
+    left: bool,
 }
 
 /// What was asked, as far as its answer is looked at.
@@ -62,15 +71,11 @@ impl<'a> Line<'a> {
             client,
             link,
             facts,
-            stream: None,
-            asked: BTreeMap::new(),
-            next_id: 0,
+            number: None,
+            stream: Stream::default(),
             rest,
             stalled: false,
-            available: false,
-            settled: false,
             over: false,
-            managed: None,
         }
     }
 
@@ -81,9 +86,7 @@ impl<'a> Line<'a> {
             self.flush();
             if self.over {
                 self.link.close(Way::Up);
-                if let Some(stream) = self.stream {
-                    self.device.play.see(&Event::Ended { stream });
-                }
+                self.end();
                 return Poll::Ready(());
             }
             if self.rest.as_mut().poll(context).is_ready() {
@@ -99,6 +102,17 @@ impl<'a> Line<'a> {
                 Poll::Ready(_) => self.client.transport_closed(now),
                 Poll::Pending => return Poll::Pending,
             }
+        }
+    }
+
+    /// The connection is over, and the stream too, if it cannot go on over another one.
+    fn end(&mut self) {
+        let Some(stream) = self.number else { return };
+        let resumable =
+            self.stream.managed.as_ref().is_some_and(|managed| managed.former(&self.device.jid).is_some());
+        match resumable && !self.stream.left {
+            true => self.device.former = Some(std::mem::take(&mut self.stream)),
+            false => self.device.play.see(&Event::Ended { stream }),
         }
     }
 
@@ -121,8 +135,17 @@ impl<'a> Line<'a> {
                 }
                 ClientEvent::Features(_) => {}
                 ClientEvent::Bound(jid) => {
-                    self.stream = Some(self.device.play.bound(&jid));
+                    self.stream.number = self.device.play.bound(&jid);
+                    self.number = Some(self.stream.number);
                     self.rest(10);
+                }
+                ClientEvent::Resumed { handled } => self.resumed(handled),
+                ClientEvent::NotResumed => {
+                    if let Some(former) = self.device.former.take() {
+                        let stream = former.number;
+                        self.device.play.complain(format!("resumption: stream {stream} was not resumed"));
+                        self.device.play.see(&Event::Ended { stream });
+                    }
                 }
                 ClientEvent::Element(element) => {
                     self.count(&element);
@@ -135,11 +158,32 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// The former stream goes on; what the server has not handled is said again.
+    fn resumed(&mut self, handled: u32) {
+        let Some(former) = self.device.former.take() else { return };
+        self.device.play.count("streams resumed");
+        self.link.can_be_made_up_for();
+        let stream = former.number;
+        (self.stream, self.number) = (former, Some(stream));
+        self.rest(10);
+        match self.stream.managed.as_mut().map(|managed| managed.resumed(handled)) {
+            Some(Ok((again, numbers))) => {
+                again.iter().for_each(|stanza| self.client.send_stanza(stanza));
+                self.device.play.see(&Event::Acked { stream, numbers: &numbers });
+            }
+            Some(Err(why)) => self.device.play.complain(format!("resumption: {why}")),
+            None => {}
+        }
+    }
+
     /// Counts what was heard on a managed stream.
     fn count(&mut self, element: &Element) {
-        let (Some(stream), Some(managed)) = (self.stream, &mut self.managed) else { return };
+        let (Some(stream), Some(managed)) = (self.number, &mut self.stream.managed) else { return };
         match managed.hear(element) {
             Ok((answer, numbers)) => {
+                if managed.former(&self.device.jid).is_some() {
+                    self.link.can_be_made_up_for();
+                }
                 answer.iter().for_each(|answer| self.client.send(answer));
                 if !numbers.is_empty() {
                     self.device.play.see(&Event::Acked { stream, numbers: &numbers });
@@ -152,13 +196,13 @@ impl<'a> Line<'a> {
     /// Sends a stanza.
     fn say(&mut self, stanza: &Stanza) {
         self.client.send_stanza(stanza);
-        if let Some(managed) = &mut self.managed {
+        if let Some(managed) = &mut self.stream.managed {
             managed.sent(stanza);
         }
     }
 
     fn element(&mut self, element: &Element) {
-        let Some(stream) = self.stream else { return };
+        let Some(stream) = self.number else { return };
         let id = element.attr("id").unwrap_or_default();
         let condition = condition(element);
         match (element.name(), element.attr("type")) {
@@ -180,7 +224,7 @@ impl<'a> Line<'a> {
                 let Some(from) = element.attr("from").and_then(|from| Jid::new(from).ok()) else { return };
                 let status = element.child(ns::CLIENT, "status").map(Element::text);
                 let status = status.as_deref().filter(|_| element.attr("type").is_none());
-                if self.available || status.is_none() {
+                if self.stream.available || status.is_none() {
                     self.device.play.see(&Event::Heard { stream, from: &from, status });
                 }
             }
@@ -220,7 +264,7 @@ impl<'a> Line<'a> {
         if !id.starts_with('q') {
             return;
         }
-        let asked = self.asked.remove(id);
+        let asked = self.stream.asked.remove(id);
         let outcome = match (iq.attr("type"), asked) {
             (Some("error"), _) => Outcome::Refused(condition(iq)),
             (_, Some(Asked::Roster)) => roster(iq),
@@ -235,7 +279,7 @@ impl<'a> Line<'a> {
 
     /// The time has come to do something.
     fn act(&mut self) {
-        let Some(stream) = self.stream else {
+        let Some(stream) = self.number else {
             self.device.play.complain(format!("login: {} was not let in within {LOGIN:?}", self.device.jid));
             self.over = true;
             return;
@@ -248,10 +292,10 @@ impl<'a> Line<'a> {
         }
         let pause = self.device.play.clockwork().draw(|chance| 20 + chance.below(700));
         self.rest(pause as u64);
-        if self.next_id == 0 {
+        if self.stream.next_id == 0 {
             if self.device.counts() {
-                self.client.send(&Managed::enable());
-                self.managed = Some(Managed::default());
+                self.client.send(&Managed::enable(self.device.comes_back()));
+                self.stream.managed = Some(Managed::default());
             }
             // RFC 6121 §2.2, §4.2: first the roster, then presence.
             self.ask(stream, Wish::Roster, Element::new(ns::ROSTER, "query"), Type::Get);
@@ -262,7 +306,7 @@ impl<'a> Line<'a> {
         }
         let deed = self.device.play.draw_deed();
         self.carry_out(stream, deed);
-        if self.managed.is_some() && self.device.play.clockwork().draw(|chance| chance.once_in(3)) {
+        if self.stream.managed.is_some() && self.device.play.clockwork().draw(|chance| chance.once_in(3)) {
             self.client.send(&Managed::ask());
         }
     }
@@ -270,7 +314,7 @@ impl<'a> Line<'a> {
     /// Nothing more is drawn: everybody becomes available, sees the roster and what is kept, and stays.
     fn settle(&mut self, stream: StreamNo) {
         self.rest(1_000);
-        if std::mem::replace(&mut self.settled, true) {
+        if std::mem::replace(&mut self.stream.settled, true) {
             return;
         }
         self.ask(stream, Wish::Roster, Element::new(ns::ROSTER, "query"), Type::Get);
@@ -305,11 +349,14 @@ impl<'a> Line<'a> {
                 self.ask(stream, Wish::Unblock(&whom), block("unblock", &whom), Type::Set);
             }
             Deed::Ping(to) => {
-                self.next_id += 1;
-                let ping = Stanza::iq(Type::Get, &format!("p{}", self.next_id)).with_to(to);
+                self.stream.next_id += 1;
+                let ping = Stanza::iq(Type::Get, &format!("p{}", self.stream.next_id)).with_to(to);
                 self.say(&ping.with_child(&Element::new(ns::PING, "ping")));
             }
-            Deed::Leave => self.client.close(self.device.play.clockwork().now()),
+            Deed::Leave => {
+                self.stream.left = true;
+                self.client.close(self.device.play.clockwork().now());
+            }
             Deed::Vanish => self.link.cut(),
             Deed::Stall => {
                 self.stalled = true;
@@ -327,9 +374,9 @@ impl<'a> Line<'a> {
     }
 
     fn tell(&mut self, stream: StreamNo, priority: i8) {
-        self.next_id += 1;
-        let status = format!("s{stream}-{}", self.next_id);
-        self.available = true;
+        self.stream.next_id += 1;
+        let status = format!("s{stream}-{}", self.stream.next_id);
+        self.stream.available = true;
         self.device.play.see(&Event::Told { stream, status: Some(&status), priority });
         let presence = Stanza::presence(Type::Available)
             .with_child(&Element::new(ns::CLIENT, "priority").with_text(&priority.to_string()))
@@ -338,7 +385,7 @@ impl<'a> Line<'a> {
     }
 
     fn hide(&mut self, stream: StreamNo) {
-        self.available = false;
+        self.stream.available = false;
         self.device.play.see(&Event::Told { stream, status: None, priority: 0 });
         self.say(&Stanza::presence(Type::Unavailable));
     }
@@ -347,7 +394,7 @@ impl<'a> Line<'a> {
         let item = Element::new(ns::ROSTER, "item").with_attr("jid", whom.as_str());
         let item = match remove {
             true => item.with_attr("subscription", "remove"),
-            false => item.with_attr("name", format!("{whom} {}", self.next_id)),
+            false => item.with_attr("name", format!("{whom} {}", self.stream.next_id)),
         };
         let query = Element::new(ns::ROSTER, "query").with_child(item);
         self.ask(stream, Wish::Nothing, query, Type::Set);
@@ -399,9 +446,9 @@ impl<'a> Line<'a> {
         child: Element,
         type_: Type,
     ) {
-        self.next_id += 1;
+        self.stream.next_id += 1;
         // Unlike those of the device's streams before: their late answers may come to this one.
-        let id = format!("q{stream}-{}", self.next_id);
+        let id = format!("q{stream}-{}", self.stream.next_id);
         self.device.play.see(&Event::Asked { stream, id: &id, wish });
         let mut iq = Stanza::iq(type_, &id).with_child(&child);
         iq.to = to;
@@ -410,7 +457,7 @@ impl<'a> Line<'a> {
             Wish::Recall => Asked::Recall,
             _ => Asked::Other,
         };
-        self.asked.insert(id, asked);
+        self.stream.asked.insert(id, asked);
         self.say(&iq);
     }
 

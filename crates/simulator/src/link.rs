@@ -2,6 +2,7 @@
 //! be cut.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -53,6 +54,8 @@ struct Shared {
     ways: Mutex<[Direction; 2]>,
     /// All that the node has written to the client.
     written: Mutex<Vec<u8>>,
+    /// Its stream can be resumed: what was written and did not arrive must come again.
+    resumable: AtomicBool,
 }
 
 #[derive(Default)]
@@ -72,7 +75,13 @@ impl Link {
     /// A new connection.
     pub fn new(clockwork: &Clockwork, weather: Weather) -> Self {
         let clockwork = clockwork.clone();
-        Link(Arc::new(Shared { clockwork, weather, ways: Mutex::default(), written: Mutex::default() }))
+        Link(Arc::new(Shared {
+            clockwork,
+            weather,
+            ways: Mutex::default(),
+            written: Mutex::default(),
+            resumable: AtomicBool::default(),
+        }))
     }
 
     /// Sends bytes, as many as there is room for; says how many. The context is woken when there is more room.
@@ -148,8 +157,17 @@ impl Link {
         self.0.written.lock().extend_from_slice(bytes);
     }
 
+    /// The client can go on with its stream over another connection.
+    pub fn can_be_made_up_for(&self) {
+        self.0.resumable.store(true, Ordering::Relaxed);
+    }
+
     /// All that the node has written to the client, whether it has arrived or not, once the connection has ended.
+    /// Nothing, if it must come again over another connection.
     pub fn written(&self) -> Option<Vec<u8>> {
+        if self.0.resumable.load(Ordering::Relaxed) {
+            return None;
+        }
         let closed = self.0.ways.lock()[Way::Down as usize].closed;
         closed.then(|| self.0.written.lock().clone())
     }

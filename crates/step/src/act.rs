@@ -31,6 +31,9 @@ pub enum Act {
     BindRefused(SessionId, StanzaError),
     /// Tell a session that its stream is managed, and how it can be resumed, if it can (XEP-0198 §3).
     Managed(SessionId, Option<Resumable>),
+    /// The store knows that so many of a session's client's stanzas have been handled, those included whose consequences
+    /// were lost with a failed commit.
+    Counted(SessionId, u64),
     /// Close a session's stream.
     Close(SessionId, StreamError),
     /// Hand back after this time.

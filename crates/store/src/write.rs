@@ -129,6 +129,11 @@ pub enum Write {
         /// The stanza.
         owed: OwedStanza,
     },
+    /// No session of an account can be resumed, or is remembered.
+    SessionsForget {
+        /// Whose.
+        owner: BareJid,
+    },
     /// A session is owed nothing.
     OweNothing {
         /// Whose.
@@ -173,7 +178,9 @@ impl Write {
                 return Err("the name of a group holds what stands between groups");
             }
             Write::RosterPut { item, .. } => (text(item.name.iter().chain(&item.groups))?, 0, 0),
-            Write::RosterRemove { .. } | Write::OfflineDrop { .. } => (0, 0, 0),
+            Write::RosterRemove { .. } | Write::OfflineDrop { .. } | Write::SessionsForget { .. } => {
+                (0, 0, 0)
+            }
             Write::OfflineKeep { xml, .. } => (0, 0, xml.len()),
             Write::LetterKeep(letter) => (0, text([&letter.key])?, letter.xml.len()),
             Write::LetterDrop { key } => (0, text([key])?, 0),
@@ -223,6 +230,7 @@ impl Write {
             Write::SessionHandled { owner, key, handled } => sessions::handled(owner, key, *handled, sink),
             Write::SessionAcked { owner, key, acked } => sessions::acked(owner, key, *acked, sink),
             Write::Owe { owner, key, owed } => sessions::owe(owner, key, owed, sink),
+            Write::SessionsForget { owner } => sessions::erase(owner, sink),
             Write::OweNothing { owner, key } => sessions::owe_nothing(owner, key, sink),
             Write::SessionForget { owner, key } => sessions::forget(owner, key, sink),
             Write::Note { owner, topic, key, value } => {

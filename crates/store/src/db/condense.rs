@@ -47,6 +47,11 @@ pub(crate) fn condense(group: &[Append]) -> Vec<&Write> {
                 handled.remove(&(owner, key.as_str()));
                 false
             }
+            Some(Write::SessionsForget { owner }) => {
+                acked.retain(|(other, _), _| *other != owner);
+                handled.retain(|(other, _), _| *other != owner);
+                false
+            }
             _ => false,
         };
         if void {

@@ -39,6 +39,19 @@ pub struct ClientSettings {
     pub lang: Option<String>,
     /// How long it may take until a resource is bound.
     pub deadline: Duration,
+    /// A former stream to go on with, if the server lets it (XEP-0198 §5).
+    pub former: Option<Former>,
+}
+
+/// A stream whose connection has gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Former {
+    /// Its id.
+    pub id: String,
+    /// How many stanzas of the server's have been handled on it, modulo 2^32.
+    pub handled: u32,
+    /// The address that it is bound to.
+    pub jid: FullJid,
 }
 
 impl ClientSettings {
@@ -52,6 +65,7 @@ impl ClientSettings {
             mechanisms: None,
             lang: None,
             deadline: Duration::from_secs(60),
+            former: None,
         }
     }
 }
@@ -97,6 +111,13 @@ pub enum ClientEvent {
     Features(Element),
     /// Logged in and bound.
     Bound(FullJid),
+    /// Logged in; the former stream goes on.
+    Resumed {
+        /// How many of the client's stanzas have been handled on it, modulo 2^32.
+        handled: u32,
+    },
+    /// The former stream does not go on; a resource is asked for instead.
+    NotResumed,
     /// Anything the server sent since.
     Element(Element),
     /// The login failed; the stream is closed.
@@ -158,6 +179,8 @@ enum State {
     Securing,
     /// A mechanism is running.
     Login(Exchange),
+    /// Waits for word on the former stream.
+    Resuming(Former),
     /// Waits for an address.
     Binding,
     /// Raw elements.
@@ -333,6 +356,7 @@ impl Client {
             }
             State::Proceeding => self.protocol("no <proceed/>"),
             State::Login(exchange) => self.login(exchange, &element),
+            State::Resuming(former) => self.resuming(former, &element),
             State::Binding => self.binding(element),
             state @ (State::Open | State::Closing) => {
                 self.state = state;
@@ -352,7 +376,11 @@ impl Client {
             return;
         }
         if self.logged_in {
-            return self.bind(&features);
+            return match self.settings.former.take() {
+                Some(former) if features.child(ns::SM, "sm").is_some() => self.resume(former),
+                _ if features.child(ns::BIND, "bind").is_none() => self.protocol("no resource binding"),
+                _ => self.bind(),
+            };
         }
         let starttls = features.child(ns::TLS, "starttls").is_some();
         if self.tls.is_none() && starttls && self.settings.starttls {
@@ -405,10 +433,31 @@ impl Client {
         }
     }
 
-    fn bind(&mut self, features: &Element) {
-        if features.child(ns::BIND, "bind").is_none() {
-            return self.protocol("no resource binding");
+    fn resume(&mut self, former: Former) {
+        let resume = Element::new(ns::SM, "resume").with_attr("previd", former.id.as_str());
+        self.send(&resume.with_attr("h", former.handled.to_string()));
+        self.state = State::Resuming(former);
+    }
+
+    fn resuming(&mut self, former: Former, element: &Element) {
+        let handled = element.attr("h").and_then(|h| h.parse().ok());
+        match (element.name(), handled) {
+            _ if element.ns() != ns::SM => self.protocol("not stream management"),
+            ("resumed", Some(handled)) if element.attr("previd") == Some(former.id.as_str()) => {
+                self.jid = Some(former.jid);
+                self.deadline = None;
+                self.state = State::Open;
+                self.events.push_back(ClientEvent::Resumed { handled });
+            }
+            ("failed", _) => {
+                self.events.push_back(ClientEvent::NotResumed);
+                self.bind();
+            }
+            _ => self.protocol("neither resumed nor not"),
         }
+    }
+
+    fn bind(&mut self) {
         let mut bind = Element::new(ns::BIND, "bind");
         if let Some(resource) = &self.settings.resource {
             bind.push(Element::new(ns::BIND, "resource").with_text(resource));
