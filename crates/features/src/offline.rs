@@ -153,9 +153,16 @@ fn hold(held: &mut Held, owner: &BareJid, message: &Stanza, step: &mut Step<'_>)
 /// A message that a device was meant to have, and that takes its way anew since the device has gone: it may come after
 /// later ones.
 pub fn taken_back(message: &Stanza, at: SystemTime, step: &Step<'_>) -> Stanza {
-    match is_stamped(message, step) {
-        true => message.clone(),
-        false => stamp(message, at, "Taken back from another device", step),
+    const REASON: &str = "Taken back from another device";
+    let stamps: Vec<Element> = message.elements(ns::DELAY, "delay").collect();
+    match stamps.as_slice() {
+        // It was held before; it came when that says.
+        [only] if is_stamped(message, step) => {
+            let held_at = only.attr("stamp").and_then(datetime::parse).unwrap_or(at);
+            stamp(&message.clone().without(ns::DELAY, "delay"), held_at, REASON, step)
+        }
+        _ if is_stamped(message, step) => message.clone(),
+        _ => stamp(message, at, REASON, step),
     }
 }
 

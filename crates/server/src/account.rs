@@ -70,10 +70,20 @@ impl Account {
             }
             Letter::Leaving(session, stanza) => pipeline::leaving(self, session, stanza, step),
             Letter::Bind { door, resource, .. } => self.bind(door, resource, step),
+            Letter::Unfinished(key, stanza) => {
+                step.write(Write::LetterDrop { key });
+                // Without its session nobody waits for what it was to lead to.
+                let resource = stanza.from.as_ref().and_then(|from| from.resource());
+                let session = resource.and_then(|resource| self.sessions.by_resource(resource));
+                if let Some(session) = session.map(|session| session.id) {
+                    pipeline::leaving(self, session, stanza, step);
+                }
+            }
             Letter::Settled(session, answer) => {
                 answer.into_iter().for_each(|answer| step.to_session(session, answer));
             }
             Letter::Say(session, stanza) => step.to_session(session, stanza),
+            Letter::Recount(session) => resumption::put_down(self, session, step),
             Letter::Manage(session, wished) => resumption::manage(self, session, wished, step),
             Letter::Resume { previd, handled, asker } => {
                 resumption::resume(self, &previd, handled, asker, step, told);

@@ -32,13 +32,13 @@ pub fn after(node: &Arc<Node>, to: BareJid, delay: Duration, back: Return) {
 pub fn ask(node: &Arc<Node>, to: BareJid, lsn: Lsn, asking: Asking) {
     let task = node.clone();
     node.world.spawn.spawn(Box::pin(async move {
-        let Asking { question, back, ticket } = asking;
+        let Asking { question, back, ticket, kept } = asking;
         let what = match task.commits.settled(lsn).await {
             Fate::Committed => answer(&task, question).await,
             _ => Returned::Refused(StanzaError::new(Condition::ResourceConstraint)),
         };
         let letter = Letter::Answered(back, what);
-        task.post(&to, Envelope { letter, lsn: Lsn::default(), ticket });
+        task.post(&to, Envelope { letter, lsn: Lsn::default(), ticket, kept });
     }));
 }
 

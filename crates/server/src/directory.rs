@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use step::{Question, Return};
-use store::Lsn;
+use store::{KeptLetter, Lsn};
 use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
 
@@ -56,6 +56,8 @@ pub struct Inner {
     /// Registered letters that were found in the store when the entity was loaded, before they came by post: what
     /// comes by post under these keys has been read already.
     pub found: Vec<String>,
+    /// Letters that the store keeps until a question has been answered, and that so are being read already.
+    pub unfinished: Vec<String>,
     /// Whether a question of the entity is being answered.
     pub asking: bool,
     /// Questions that wait until it has been.
@@ -70,6 +72,8 @@ pub struct Asking {
     pub question: Question,
     /// Who gets the answer.
     pub back: Return,
+    /// The letter that it comes of, which the store keeps until the answer has been read.
+    pub kept: Option<String>,
     /// The stanza that it comes from.
     pub ticket: Option<Ticket>,
 }
@@ -86,15 +90,27 @@ impl Inner {
     }
 
     /// Puts letters that the store has kept before all others, unless they are in the mailbox.
-    pub fn prepend(&mut self, kept: Vec<(String, Stanza)>) {
-        for (key, stanza) in kept.into_iter().rev() {
+    pub fn prepend(&mut self, kept: Vec<KeptLetter>) {
+        for KeptLetter { key, leaving, xml, to } in kept.into_iter().rev() {
             let by_post = |envelope: &Envelope| envelope.letter.is_registered(&key);
-            if !self.mailbox.iter().any(by_post) {
-                if !self.found.contains(&key) {
-                    self.found.push(key.clone());
-                }
-                self.mailbox.push_front(Envelope::new(Letter::Registered(key, stanza)));
+            if self.mailbox.iter().any(by_post) || self.unfinished.contains(&key) {
+                continue;
             }
+            let stanza = match Stanza::read(&xml) {
+                Ok(stanza) => stanza,
+                Err(error) => {
+                    tracing::error!(%key, %to, ?error, "a kept letter cannot be read");
+                    continue;
+                }
+            };
+            if leaving {
+                self.mailbox.push_front(Envelope::new(Letter::Unfinished(key, stanza)));
+                continue;
+            }
+            if !self.found.contains(&key) {
+                self.found.push(key.clone());
+            }
+            self.mailbox.push_front(Envelope::new(Letter::Registered(key, stanza)));
         }
     }
 
@@ -116,6 +132,7 @@ impl Cell {
             lsn: Lsn::default(),
             failures_seen: 0,
             found: Vec::new(),
+            unfinished: Vec::new(),
             asking: false,
             questions: VecDeque::new(),
             used: now,

@@ -256,13 +256,13 @@ impl Door {
 
     /// Takes what may leave now, in order, and says what has become of the client's own stanzas: those that are lost
     /// are returned as errors to be put. What rests on a failed commit never leaves.
-    pub(crate) fn take(&self, state: &mut State, waker: &Waker) -> (Vec<Outgoing>, Vec<Stanza>) {
+    pub(crate) fn take(&self, state: &mut State, waker: &Waker) -> (Vec<Outgoing>, Vec<Option<Stanza>>) {
         // Registered before the queue is looked at (docs/build/stepping.md, trap 4).
         state.register(waker);
         let (mut leaving, mut lost) = (Vec::new(), Vec::new());
         self.settle_asked(state, waker, &mut lost);
         if state.resuming.is_some() {
-            if !state.asked.is_empty() {
+            if !state.asked.is_empty() || self.waits_for_count(state, waker) {
                 return (leaving, lost);
             }
             state.resume(&mut leaving);
@@ -293,6 +293,19 @@ impl Door {
         (leaving, lost)
     }
 
+    /// Whether the store is about to learn how many of the client's stanzas have been handled, and must before the client
+    /// does.
+    fn waits_for_count(&self, state: &mut State, waker: &Waker) -> bool {
+        let Some(managed) = &mut state.managed else { return false };
+        for waiting in &state.queue {
+            let Outgoing::Counted(handled) = waiting.outgoing else { continue };
+            if self.commits.wait(waiting.lsn, waker) == Fate::Committed {
+                managed.counted(handled);
+            }
+        }
+        managed.is_uncounted()
+    }
+
     /// A client that acknowledges nothing can still be told that its stream is over; what it was not given goes
     /// elsewhere.
     fn goodbye(&self, state: &mut State, waker: &Waker) -> Option<Outgoing> {
@@ -305,7 +318,7 @@ impl Door {
 
     /// In the order in which they came: a stanza whose consequence is committed is done with; one whose consequence
     /// was lost with a failed commit is answered, so that its sender knows (guarantee G2).
-    fn settle_asked(&self, state: &mut State, waker: &Waker, errors: &mut Vec<Stanza>) {
+    fn settle_asked(&self, state: &mut State, waker: &Waker, errors: &mut Vec<Option<Stanza>>) {
         while let Some(Asked { handled: Some(handled), .. }) = state.asked.front() {
             let lost = match handled {
                 Handled::Refused => Some(Condition::InternalServerError),
@@ -325,7 +338,7 @@ impl Door {
             }
             if let Some(condition) = lost {
                 let error = StanzaError::new(condition);
-                errors.extend(asked.stanza.and_then(|stanza| stanza.error_reply(&error)));
+                errors.push(asked.stanza.and_then(|stanza| stanza.error_reply(&error)));
             }
         }
     }

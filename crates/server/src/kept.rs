@@ -15,7 +15,7 @@ use xmpp::xml::{self, Element};
 use crate::account::Account;
 use crate::door::Undelivered;
 use crate::entity::Entity;
-use crate::letter::Letter;
+use crate::letter::{Envelope, Letter};
 use crate::node::Node;
 use crate::router;
 use crate::ticket::Ticket;
@@ -127,9 +127,62 @@ impl Origin {
                 Origin::Broadcast(*session)
             }
             Letter::Leaving(session, _) | Letter::Settled(session, _) => Origin::Client(*session),
-            Letter::Registered(..) => Origin::Registered,
+            Letter::Registered(..) | Letter::Unfinished(..) => Origin::Registered,
             Letter::Say(..) => Origin::Stream,
             _ => Origin::Elsewhere,
+        }
+    }
+}
+
+/// A stanza, or a letter, that comes of what is counted or kept and waits for the answer to a question: it stays in the
+/// store until then. Returns its key there.
+pub fn unfinished(
+    node: &Node,
+    origin: Origin,
+    letter: &Arrived,
+    entity: &Entity,
+    left: &mut Yield,
+) -> Option<String> {
+    let waits = left.acts.iter().any(|act| matches!(act, Act::Ask(_, back) if back.asked().is_some()));
+    if !waits {
+        return None;
+    }
+    match (origin, letter, entity) {
+        (Origin::Registered, Arrived::Kept(key), _) => {
+            left.writes
+                .retain(|write| !matches!(write, Write::LetterDrop { key: dropped } if dropped == key));
+            Some(key.clone())
+        }
+        (Origin::Client(session), Arrived::Stanza(stanza), Entity::Account(account))
+            if account.kept.contains_key(&session) =>
+        {
+            let (key, to, xml) = (node.world.new_id(), account.jid.clone(), stanza.to_xml().into_bytes());
+            left.writes.push(Write::LetterKeep(KeptLetter { key: key.clone(), to, leaving: true, xml }));
+            Some(key)
+        }
+        _ => None,
+    }
+}
+
+/// What of a letter must stay if it is not done with.
+pub enum Arrived {
+    /// A stanza that one of the account's own sessions sends.
+    Stanza(Stanza),
+    /// What the store keeps under this key.
+    Kept(String),
+    /// Anything else.
+    Other,
+}
+
+impl Arrived {
+    /// What there is of this envelope.
+    pub fn of(envelope: &Envelope) -> Arrived {
+        match (&envelope.letter, &envelope.kept) {
+            (_, Some(key)) | (Letter::Registered(key, _) | Letter::Unfinished(key, _), None) => {
+                Arrived::Kept(key.clone())
+            }
+            (Letter::Leaving(_, stanza), None) if stanza.is_request() => Arrived::Stanza(stanza.clone()),
+            _ => Arrived::Other,
         }
     }
 }
@@ -165,7 +218,7 @@ fn register(node: &Node, all: bool, left: &mut Yield) {
         let Some((to, readdressed)) = router::readdressed(node, stanza.clone()) else { continue };
         *stanza = readdressed;
         let xml = stanza.to_xml().into_bytes();
-        left.writes.push(Write::LetterKeep(KeptLetter { key: key.clone(), to, xml }));
+        left.writes.push(Write::LetterKeep(KeptLetter { key: key.clone(), to, leaving: false, xml }));
     }
 }
 

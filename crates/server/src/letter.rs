@@ -24,12 +24,14 @@ pub struct Envelope {
     pub lsn: Lsn,
     /// A share in the consequence of a client's stanza.
     pub ticket: Option<Ticket>,
+    /// The key of a letter which the store keeps until this one has been read.
+    pub kept: Option<String>,
 }
 
 impl Envelope {
     /// A letter that rests on nothing and comes from no client's stanza.
     pub fn new(letter: Letter) -> Self {
-        Envelope { letter, lsn: Lsn::default(), ticket: None }
+        Envelope { letter, lsn: Lsn::default(), ticket: None, kept: None }
     }
 }
 
@@ -54,6 +56,9 @@ pub enum Letter {
     Registered(String, Stanza),
     /// A stanza comes from one of the account's own sessions.
     Leaving(SessionId, Stanza),
+    /// A stanza came from one of the account's own sessions before a crash, was counted, and waited for something; the
+    /// store keeps it under this key.
+    Unfinished(String, Stanza),
     /// A connection has authenticated as this account and wants a resource.
     Bind {
         /// Its door.
@@ -67,6 +72,8 @@ pub enum Letter {
     Settled(SessionId, Option<Stanza>),
     /// A stream has something to say to its client that nobody needs to remember.
     Say(SessionId, Stanza),
+    /// Stanzas of a session's client were lost with a failed commit; that they have been counted is not in the store.
+    Recount(SessionId),
     /// The client of a session wants its stream to be managed (XEP-0198 §3), and resumable if it says how long it would
     /// like to be waited for.
     Manage(SessionId, Option<Wait>),
@@ -115,7 +122,7 @@ impl Letter {
 
     /// Whether it is the one that the store keeps under this key.
     pub fn is_registered(&self, key: &str) -> bool {
-        matches!(self, Letter::Registered(own, _) if own == key)
+        matches!(self, Letter::Registered(own, _) | Letter::Unfinished(own, _) if own == key)
     }
 }
 
@@ -130,12 +137,14 @@ impl fmt::Debug for Letter {
         match self {
             Letter::Arriving(arriving) => stanza(formatter, "Arriving", arriving),
             Letter::Registered(_, arriving) => stanza(formatter, "Registered", arriving),
+            Letter::Unfinished(_, leaving) => stanza(formatter, "Unfinished", leaving),
             Letter::Leaving(session, leaving) => {
                 stanza(formatter, &format!("Leaving session {}:", session.0), leaving)
             }
             Letter::Bind { door, .. } => write!(formatter, "Bind session {}", door.id.0),
             Letter::Settled(session, _) => write!(formatter, "Settled session {}", session.0),
             Letter::Say(session, _) => write!(formatter, "Say session {}", session.0),
+            Letter::Recount(session) => write!(formatter, "Recount session {}", session.0),
             Letter::Manage(session, _) => write!(formatter, "Manage session {}", session.0),
             Letter::Resume { .. } => formatter.write_str("Resume"),
             Letter::Acked(session) => write!(formatter, "Acked session {}", session.0),

@@ -8,7 +8,6 @@ use features::offline::Held;
 use step::{Domain, LastSeen, Roster};
 use store::{KeptLetter, StoreError};
 use xmpp::jid::BareJid;
-use xmpp::stanza::Stanza;
 
 use crate::account::Account;
 use crate::door::Door;
@@ -23,9 +22,6 @@ use crate::sent::Sent;
 /// When the store cannot be read, it is tried again after this time; letters wait meanwhile.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Registered letters that wait in the store for an entity, by key.
-pub type Letters = Vec<(String, Stanza)>;
-
 /// Reads an entity, and the letters that it has not read. What lives only in memory (sessions and their doors) is
 /// carried over from `before`.
 pub async fn entity(
@@ -33,10 +29,10 @@ pub async fn entity(
     domain: Arc<Domain>,
     address: &BareJid,
     before: Option<Box<Entity>>,
-) -> (Entity, Letters) {
+) -> (Entity, Vec<KeptLetter>) {
     let before = match before.map(|before| *before) {
         // Nothing of it is in the store.
-        Some(anonymous) if !anonymous.is_kept() => return (anonymous, Letters::new()),
+        Some(anonymous) if !anonymous.is_kept() => return (anonymous, Vec::new()),
         before => before,
     };
     loop {
@@ -56,19 +52,12 @@ async fn read(
     address: &BareJid,
     domain: &Arc<Domain>,
     before: Option<&Entity>,
-) -> Result<(Entity, Letters), StoreError> {
+) -> Result<(Entity, Vec<KeptLetter>), StoreError> {
     let entity = match address.local() {
         Some(_) => account(node, address, domain, before).await?,
         None => Entity::Host(Host::new(domain.clone(), node.started)),
     };
-    let letters =
-        node.store.letters(address).await?.into_iter().filter_map(|KeptLetter { key, xml, .. }| {
-            let stanza = Stanza::read(&xml).inspect_err(|error| {
-                tracing::error!(%key, to = %address, ?error, "a kept letter cannot be read");
-            });
-            Some((key, stanza.ok()?))
-        });
-    Ok((entity, letters.collect()))
+    Ok((entity, node.store.letters(address).await?))
 }
 
 /// The account, or nobody.

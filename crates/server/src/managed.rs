@@ -82,14 +82,23 @@ impl Managed {
         self.ack_due = None;
         let handled = self.count_before(unhandled);
         // What was acknowledged once cannot be taken back, after a crash neither (§5).
-        let handled =
-            if self.resumable && self.lost > self.stored { handled.min(self.stored) } else { handled };
+        let handled = if self.is_uncounted() { handled.min(self.stored) } else { handled };
         Some(handled as u32)
     }
 
     /// The client's stanza of this number is done with, and the store knows it.
     pub fn stored(&mut self, number: u64) {
         self.stored = self.stored.max(self.count_before(number + 1));
+    }
+
+    /// The store knows of so many of the client's stanzas.
+    pub fn counted(&mut self, handled: u64) {
+        self.stored = self.stored.max(handled);
+    }
+
+    /// Whether the store must still learn of stanzas whose consequences were lost.
+    pub fn is_uncounted(&self) -> bool {
+        self.resumable && self.lost > self.stored
     }
 
     /// The consequence of the client's stanza of this number was lost.
@@ -109,7 +118,7 @@ impl Managed {
             Outgoing::Managed(ref enabled) => {
                 (self.begun, self.resumable) = (true, enabled.resumption.is_some());
             }
-            Outgoing::Counted(handled) => self.stored = self.stored.max(handled),
+            Outgoing::Counted(handled) => self.counted(handled),
             _ if !self.begun => {}
             Outgoing::Left(back) => return self.sent.push_left(back).map(Outgoing::Left),
             Outgoing::Stanza(ref stanza) => self.sent.push(kept(stanza, None), false),

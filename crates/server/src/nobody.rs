@@ -61,6 +61,7 @@ impl Nobody {
                 self.answer(&stanza, step);
             }
             Letter::Resume { asker, .. } => told.answer(asker, Resuming::NotFound(None)),
+            Letter::Unfinished(key, _) => step.write(Write::LetterDrop { key }),
             Letter::Closed(session, _) | Letter::Overdue(session) => {
                 self.doors.remove(&session);
             }
@@ -76,6 +77,7 @@ impl Nobody {
             Letter::Leaving(..)
             | Letter::Settled(..)
             | Letter::Say(..)
+            | Letter::Recount(_)
             | Letter::Manage(..)
             | Letter::Acked(_)
             | Letter::Returned(..)

@@ -168,7 +168,7 @@ pub fn put_all_down(a: &mut Account, step: &mut Step<'_>) {
 }
 
 /// All that is owed to a session is put down anew, by the numbers that it has now.
-fn put_down(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
+pub fn put_down(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
     let keys = a.keys();
     let (Some(kept), Some(door)) = (a.kept.get_mut(&session), a.doors.get(&session)) else { return };
     let owed = door.owed();

@@ -52,7 +52,7 @@ impl Seat {
 
     /// Takes what may leave now, in order, and the errors to be put for stanzas of the client that are lost. `waker` is
     /// woken when there is more.
-    pub fn take(&self, waker: &Waker) -> (Vec<Outgoing>, Vec<Stanza>) {
+    pub fn take(&self, waker: &Waker) -> (Vec<Outgoing>, Vec<Option<Stanza>>) {
         match self.state() {
             Some(mut state) => self.door.take(&mut state, waker),
             // XEP-0198 §5: the stream goes on elsewhere.

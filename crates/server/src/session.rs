@@ -163,9 +163,10 @@ impl Session {
     /// What may leave now; what of the client's is lost is answered with errors, by way of its account.
     fn take(&mut self, context: &mut Context<'_>) -> Vec<Outgoing> {
         let (leaving, lost) = self.seat.take(context.waker());
-        if let Some(account) = &self.account {
-            for error in lost {
-                self.node.post(account, Envelope::new(Letter::Say(self.seat.id(), error)));
+        if let Some(account) = self.account.as_ref().filter(|_| !lost.is_empty()) {
+            let errors = lost.into_iter().flatten().map(|error| Letter::Say(self.seat.id(), error));
+            for letter in errors.chain([Letter::Recount(self.seat.id())]) {
+                self.node.post(account, Envelope::new(letter));
             }
         }
         leaving
@@ -346,7 +347,7 @@ impl Session {
     /// Something goes to the account; if it is a stanza of the client's, with a ticket for its whole consequence.
     fn post(&mut self, letter: Letter, ticket: Option<Ticket>) {
         if let Some(account) = &self.account {
-            self.node.post(account, Envelope { letter, lsn: Lsn::default(), ticket });
+            self.node.post(account, Envelope { letter, lsn: Lsn::default(), ticket, kept: None });
         }
     }
 

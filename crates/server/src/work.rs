@@ -16,7 +16,7 @@ use xmpp::stanza::Stanza;
 use crate::directory::{Asking, Cell, Inner, Life};
 use crate::door::Outgoing;
 use crate::entity::Entity;
-use crate::kept::{self, Origin};
+use crate::kept::{self, Arrived, Origin};
 use crate::letter::{Envelope, Letter};
 use crate::node::Node;
 use crate::router;
@@ -154,6 +154,7 @@ impl Node {
         if envelope.letter.is_answer() {
             inner.asking = false;
         }
+        inner.unfinished.retain(|key| envelope.kept.as_ref() != Some(key));
         drop(inner);
 
         let outcome = match self.is_void(&envelope) {
@@ -223,16 +224,20 @@ impl Node {
         rests_on: Lsn,
         work: &mut WorkList,
     ) -> Result<(Box<Entity>, Lsn), Box<Entity>> {
-        let Envelope { letter, ticket, lsn: comes_from } = envelope;
+        let arrived = Arrived::of(&envelope);
+        let Envelope { letter, ticket, lsn: comes_from, kept } = envelope;
         tracing::trace!(entity = %cell.address, ?letter, %comes_from, %rests_on, "step");
         let domain = entity.domain().clone();
-        let (was_kept, origin) = (entity.is_kept(), Origin::of(&letter));
+        let was_kept = entity.is_kept();
+        let origin = if kept.is_some() { Origin::Registered } else { Origin::of(&letter) };
         let mut step = Step::new(&self.world, &domain);
         let (mut told, wall) = (Told::default(), step.wall);
         if catch_unwind(AssertUnwindSafe(|| entity.read(letter, &mut step, &mut told))).is_err() {
             return Err(broken(entity, wall, ticket.as_ref()));
         }
         let mut left = step.finish();
+        left.writes.extend(kept.map(|key| Write::LetterDrop { key }));
+        let unfinished = kept::unfinished(self, origin, &arrived, &entity, &mut left);
         kept::keep(self, &mut entity, origin, ticket.as_ref(), &mut left);
         if !(was_kept && entity.is_kept()) {
             // Of an anonymous visitor nothing stays but its letters, until the others have read them.
@@ -257,7 +262,10 @@ impl Node {
             ticket.rest_on(lsn);
         }
         told.at(lsn);
-        let end = End { lsn, wall, ticket: ticket.as_ref() };
+        if let Some(key) = &unfinished {
+            cell.inner.lock().unfinished.push(key.clone());
+        }
+        let end = End { lsn, wall, ticket: ticket.as_ref(), kept: unfinished };
         for act in left.acts {
             self.carry_out(cell, &entity, act, &end, work);
         }
@@ -306,7 +314,8 @@ impl Node {
             Act::Close(session, error) => through(session, Outgoing::Close(error)),
             Act::After(delay, back) => beside::after(self, cell.address.clone(), delay, back),
             Act::Ask(question, back) => {
-                let asking = Asking { question, back, ticket: end.ticket.cloned() };
+                let kept = end.kept.clone().filter(|_| back.asked().is_some());
+                let asking = Asking { question, back, ticket: end.ticket.cloned(), kept };
                 cell.inner.lock().questions.push_back(asking);
             }
         }
@@ -332,7 +341,7 @@ impl Node {
     ) {
         if let Some((address, stanza)) = router::readdressed(self, stanza) {
             let ticket = end.ticket.cloned();
-            let envelope = Envelope { letter: write(stanza), lsn: end.lsn, ticket };
+            let envelope = Envelope { letter: write(stanza), lsn: end.lsn, ticket, kept: None };
             self.put(&address, envelope, work);
         }
     }
@@ -351,6 +360,8 @@ struct End<'a> {
     wall: SystemTime,
     /// The client's stanza that it comes of.
     ticket: Option<&'a Ticket>,
+    /// The letter that it comes of, if the store keeps it until a question is answered.
+    kept: Option<String>,
 }
 
 /// An entity whose step has failed within: whoever asked is told, and its connections are closed, since what it holds

@@ -15,6 +15,8 @@ pub struct KeptLetter {
     pub key: String,
     /// To whom.
     pub to: BareJid,
+    /// Whether it is a stanza that the address itself sends, and which waits for something there.
+    pub leaving: bool,
     /// The stanza.
     pub xml: Vec<u8>,
 }
@@ -25,10 +27,13 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn letters(&self, to: &BareJid) -> Result<Vec<KeptLetter>, StoreError> {
-        const SQL: &str = "SELECT key, xml FROM letters WHERE recipient = $1 ORDER BY place";
+        const SQL: &str = "SELECT key, xml, leaving FROM letters WHERE recipient = $1 ORDER BY place";
         let rows = self.db().read(SQL, vec![owned(to)]).await?;
         rows.into_iter()
-            .map(|mut row| Ok(KeptLetter { key: row.text(0)?, to: to.clone(), xml: row.blob(1)? }))
+            .map(|mut row| {
+                let (key, to, xml) = (row.text(0)?, to.clone(), row.blob(1)?);
+                Ok(KeptLetter { key, to, leaving: row.integer(2)? != 0, xml })
+            })
             .collect()
     }
 
@@ -45,10 +50,12 @@ impl Store {
 
 pub(crate) fn keep(letter: &KeptLetter, sink: &mut dyn Sink) {
     // Places follow the log. One is given out again only when no later letter is left. A letter is kept once.
-    const SQL: &str = "INSERT INTO letters (place, key, recipient, xml) \
-         VALUES ((SELECT COALESCE(MAX(place), 0) + 1 FROM letters), $1, $2, $3) \
+    const SQL: &str = "INSERT INTO letters (place, key, recipient, xml, leaving) \
+         VALUES ((SELECT COALESCE(MAX(place), 0) + 1 FROM letters), $1, $2, $3, $4) \
          ON CONFLICT (key) DO NOTHING";
-    sink.run(SQL, &[letter.key.as_str().into(), letter.to.as_str().into(), letter.xml.as_slice().into()]);
+    let KeptLetter { key, to, leaving, xml } = letter;
+    let leaving = i64::from(*leaving).into();
+    sink.run(SQL, &[key.as_str().into(), to.as_str().into(), xml.as_slice().into(), leaving]);
 }
 
 pub(crate) fn drop(key: &str, sink: &mut dyn Sink) {

@@ -244,6 +244,7 @@ fn a_letter_to_an_account_that_goes_waits_until_it_is_read() {
         let letter = KeptLetter {
             key: "letter".to_owned(),
             to: jid("alice@one.test"),
+            leaving: false,
             xml: b"<presence type='subscribe'/>".to_vec(),
         };
         opened.write([Write::LetterKeep(letter.clone())]).await;

@@ -5,7 +5,12 @@ use store::{KeptLetter, Write};
 use crate::home::{jid, on_both};
 
 fn letter(key: &str, to: &str) -> KeptLetter {
-    KeptLetter { key: key.to_owned(), to: jid(to), xml: format!("<presence id='{key}'/>\0").into_bytes() }
+    KeptLetter {
+        key: key.to_owned(),
+        to: jid(to),
+        leaving: key.starts_with("own"),
+        xml: format!("<presence id='{key}'/>\0").into_bytes(),
+    }
 }
 
 fn keep(key: &str, to: &str) -> Write {
@@ -66,9 +71,12 @@ fn a_letter_is_kept_once() {
 fn a_letter_that_is_read_in_the_group_that_keeps_it_is_not_kept() {
     on_both(async |home| {
         let opened = home.open().await;
-        opened.write([keep("a", "bob@one.test"), keep("b", "bob@one.test"), read("a")]).await;
-        assert_eq!(opened.store.letters(&jid("bob@one.test")).await.unwrap(), [letter("b", "bob@one.test")]);
-        opened.write([read("b"), keep("c", "bob@one.test")]).await;
+        opened.write([keep("a", "bob@one.test"), keep("own", "bob@one.test"), read("a")]).await;
+        assert_eq!(
+            opened.store.letters(&jid("bob@one.test")).await.unwrap(),
+            [letter("own", "bob@one.test")]
+        );
+        opened.write([read("own"), keep("c", "bob@one.test")]).await;
         assert_eq!(opened.store.letters(&jid("bob@one.test")).await.unwrap(), [letter("c", "bob@one.test")]);
     });
 }

@@ -36,7 +36,7 @@ fn what_no_database_can_keep_is_refused_to_its_owner_alone() {
     let mut two_in_one = RosterItem::new(jid("bob@one.test"));
     two_in_one.groups = vec!["one\u{1f}two".to_owned()];
     let put = |item| Write::RosterPut { owner: jid("alice@one.test"), version: 1, item };
-    let letter = |key: String| KeptLetter { key, to: jid("bob@one.test"), xml: Vec::new() };
+    let letter = |key: String| KeptLetter { key, to: jid("bob@one.test"), leaving: false, xml: Vec::new() };
     let status = Some("\0".to_owned());
     let impossible = [
         note("topic", &(longest_key() + "x"), "value"),

@@ -55,7 +55,7 @@ fn credentials() -> Credentials {
 
 fn letter() -> KeptLetter {
     let xml = b"<presence type='subscribe'/>".to_vec();
-    KeptLetter { key: "letter".to_owned(), to: jid("alice@one.test"), xml }
+    KeptLetter { key: "letter".to_owned(), to: jid("alice@one.test"), leaving: false, xml }
 }
 
 /// One of everything that schema 1 can hold.

@@ -18,3 +18,5 @@ CREATE TABLE owed (
     xml BLOB NOT NULL,
     PRIMARY KEY (owner, session, number)
 );
+-- A stanza that its sender's account has counted and is still seeing to: 1, any other letter: 0.
+ALTER TABLE letters ADD COLUMN leaving BIGINT NOT NULL DEFAULT 0;
