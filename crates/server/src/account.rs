@@ -83,7 +83,7 @@ impl Account {
                 answer.into_iter().for_each(|answer| step.to_session(session, answer));
             }
             Letter::Say(session, stanza) => step.to_session(session, stanza),
-            Letter::Recount(session) => resumption::put_down(self, session, step),
+            Letter::Lost(session) => resumption::refuse_lost(self, session, step),
             Letter::Manage(session, wished) => resumption::manage(self, session, wished, step),
             Letter::Resume { previd, handled, asker } => {
                 resumption::resume(self, &previd, handled, asker, step, told);

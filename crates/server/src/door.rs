@@ -35,8 +35,6 @@ pub enum Outgoing {
     Resumed(FullJid, u32),
     /// A client that wants to know hears how many of its stanzas have been handled.
     Ack(u32),
-    /// Not for the client: the store knows that so many of its stanzas have been handled.
-    Counted(u64),
     /// Not for the client: whoever wrote the stanzas before it hears when they have left the house.
     Left(Return),
     /// The resource is bound.
@@ -87,6 +85,8 @@ pub(crate) struct Asked {
     /// None: the stream has dealt with it itself.
     pub(crate) stanza: Option<Stanza>,
     pub(crate) bytes: usize,
+    /// Its account has read it.
+    pub(crate) stepped: bool,
     pub(crate) handled: Option<Handled>,
 }
 
@@ -116,6 +116,11 @@ pub(crate) struct State {
     pub(crate) taken: bool,
     /// The client has said goodbye, or can never come back to this stream.
     pub(crate) parted: bool,
+    /// The stream can be resumed.
+    kept: bool,
+    /// The account is to answer the client's oldest stanza, whose consequence is lost; it was told so for this one.
+    pub(crate) wants_refusal: bool,
+    refusal_of: Option<u64>,
     /// A connection goes on with the stream and has not been told so.
     resuming: Option<FullJid>,
 }
@@ -211,7 +216,9 @@ impl Door {
         managed: Option<Box<Managed>>,
         next_number: u64,
     ) -> Arc<Self> {
+        let kept = managed.is_some();
         let state = State {
+            kept,
             queue: VecDeque::new(),
             queued_bytes: 0,
             asked: VecDeque::new(),
@@ -222,6 +229,8 @@ impl Door {
             turn: 0,
             taken: false,
             parted: false,
+            wants_refusal: false,
+            refusal_of: None,
             resuming: None,
         };
         Arc::new(Door { id, commits, bytes_max, state: Mutex::new(state) })
@@ -254,16 +263,16 @@ impl Door {
         overdue
     }
 
-    /// Takes what may leave now, in order, and says what has become of the client's own stanzas: those that are lost
-    /// are returned as errors to be put. What rests on a failed commit never leaves.
-    pub(crate) fn take(&self, state: &mut State, waker: &Waker) -> (Vec<Outgoing>, Vec<Option<Stanza>>) {
+    /// Takes what may leave now, in order, and says what has become of the client's own stanzas. What rests on a
+    /// failed commit never leaves.
+    pub(crate) fn take(&self, state: &mut State, waker: &Waker) -> Vec<Outgoing> {
         // Registered before the queue is looked at (docs/build/stepping.md, trap 4).
         state.register(waker);
-        let (mut leaving, mut lost) = (Vec::new(), Vec::new());
-        self.settle_asked(state, waker, &mut lost);
+        let mut leaving = Vec::new();
+        self.settle_asked(state, waker, &mut leaving);
         if state.resuming.is_some() {
-            if !state.asked.is_empty() || self.waits_for_count(state, waker) {
-                return (leaving, lost);
+            if !state.asked.is_empty() {
+                return leaving;
             }
             state.resume(&mut leaving);
         }
@@ -290,20 +299,7 @@ impl Door {
             leaving.extend(self.goodbye(state, waker));
         }
         leaving.extend(state.due_ack(None));
-        (leaving, lost)
-    }
-
-    /// Whether the store is about to learn how many of the client's stanzas have been handled, and must before the client
-    /// does.
-    fn waits_for_count(&self, state: &mut State, waker: &Waker) -> bool {
-        let Some(managed) = &mut state.managed else { return false };
-        for waiting in &state.queue {
-            let Outgoing::Counted(handled) = waiting.outgoing else { continue };
-            if self.commits.wait(waiting.lsn, waker) == Fate::Committed {
-                managed.counted(handled);
-            }
-        }
-        managed.is_uncounted()
+        leaving
     }
 
     /// A client that acknowledges nothing can still be told that its stream is over; what it was not given goes
@@ -317,30 +313,68 @@ impl Door {
     }
 
     /// In the order in which they came: a stanza whose consequence is committed is done with; one whose consequence
-    /// was lost with a failed commit is answered, so that its sender knows (guarantee G2).
-    fn settle_asked(&self, state: &mut State, waker: &Waker, errors: &mut Vec<Option<Stanza>>) {
+    /// was lost with a failed commit is answered, so that its sender knows (guarantee G2). On a stream that can be
+    /// resumed its account answers, since the store must know.
+    fn settle_asked(&self, state: &mut State, waker: &Waker, leaving: &mut Vec<Outgoing>) {
         while let Some(Asked { handled: Some(handled), .. }) = state.asked.front() {
-            let lost = match handled {
-                Handled::Refused => Some(Condition::InternalServerError),
-                Handled::At(lsn) => match self.commits.wait(*lsn, waker) {
-                    Fate::Pending => return,
-                    Fate::Committed => None,
-                    Fate::Failed => Some(Condition::ResourceConstraint),
-                },
-            };
+            if let Handled::At(lsn) = handled
+                && self.commits.wait(*lsn, waker) == Fate::Pending
+            {
+                return;
+            }
+            let lost = self.lost(*handled);
+            if lost.is_some() && state.kept {
+                let number = state.unhandled();
+                state.wants_refusal |= state.refusal_of.replace(number) != Some(number);
+                return;
+            }
             let Some(asked) = state.asked.pop_front() else { return };
             state.asked_bytes = state.asked_bytes.saturating_sub(asked.bytes);
-            if let Some(managed) = &mut state.managed {
-                match lost {
-                    None => managed.stored(asked.number),
-                    Some(_) => managed.lost(asked.number),
-                }
-            }
             if let Some(condition) = lost {
-                let error = StanzaError::new(condition);
-                errors.push(asked.stanza.and_then(|stanza| stanza.error_reply(&error)));
+                let reply = asked.stanza.and_then(|stanza| stanza.error_reply(&StanzaError::new(condition)));
+                let counted =
+                    reply.and_then(|reply| state.count(Outgoing::Stanza(reply), SystemTime::UNIX_EPOCH));
+                leaving.extend(counted);
             }
         }
+    }
+
+    /// Why the consequence of a stanza is lost, if it is.
+    fn lost(&self, handled: Handled) -> Option<Condition> {
+        match handled {
+            Handled::Refused => Some(Condition::InternalServerError),
+            Handled::At(lsn) if self.commits.fate(lsn) == Fate::Failed => Some(Condition::ResourceConstraint),
+            Handled::At(_) => None,
+        }
+    }
+
+    /// The stream can be resumed: what becomes of its client's stanzas is in the store.
+    pub fn keep(&self) {
+        self.state.lock().kept = true;
+    }
+
+    /// The client's stanzas whose consequences are lost, by number, each with the error that it has not heard yet.
+    pub fn refusals(&self) -> Vec<(u64, Option<Stanza>)> {
+        let state = self.state.lock();
+        let lost = state.asked.iter().filter_map(|asked| {
+            let error = StanzaError::new(self.lost(asked.handled?)?);
+            Some((asked.number, asked.stanza.as_ref().and_then(|stanza| stanza.error_reply(&error))))
+        });
+        lost.collect()
+    }
+
+    /// That the consequence of a stanza is lost is known to the store with `lsn`; its client hears it at once.
+    pub fn refused(&self, number: u64, lsn: Lsn, at: SystemTime, error: Option<Stanza>) {
+        let mut state = self.state.lock();
+        if let Some(asked) = state.asked.iter_mut().find(|asked| asked.number == number) {
+            (asked.handled, asked.stanza) = (Some(Handled::At(lsn)), None);
+        }
+        if let Some(error) = error.map(Outgoing::Stanza) {
+            state.queued_bytes += error.byte_len();
+            let rests_on = Lsn::default();
+            state.queue.push_back(Waiting { lsn: rests_on, at, answers: None, outgoing: error });
+        }
+        wake(state);
     }
 
     /// All that comes of the client's stanza of this number has been stepped.
@@ -361,16 +395,19 @@ impl Door {
         (number >= managed.first()).then(|| managed.count_before(number + 1))
     }
 
-    /// How many stanzas of the client are done with, in their order.
-    pub fn handled_count(&self) -> u64 {
+    /// The client's stanza of this number has been read by its account.
+    pub(crate) fn stepped(&self, number: u64) {
+        let mut state = self.state.lock();
+        if let Some(asked) = state.asked.iter_mut().rev().find(|asked| asked.number == number) {
+            asked.stepped = true;
+        }
+    }
+
+    /// How many stanzas of the client its account has read, lost or not.
+    pub fn stepped_count(&self) -> u64 {
         let state = self.state.lock();
-        let done = |asked: &&Asked| match asked.handled {
-            Some(Handled::At(lsn)) => self.commits.fate(lsn) != Fate::Pending,
-            Some(Handled::Refused) => true,
-            None => false,
-        };
-        let next =
-            state.asked.iter().take_while(done).last().map_or(state.unhandled(), |asked| asked.number + 1);
+        let unread = state.asked.iter().find(|asked| !asked.stepped);
+        let next = unread.map_or(state.next_number, |asked| asked.number);
         state.managed.as_ref().map_or(0, |managed| managed.count_before(next))
     }
 

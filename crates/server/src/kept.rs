@@ -232,6 +232,7 @@ fn owe(a: &mut Account, origin: Origin, ticket: Option<&Ticket>, at: SystemTime,
             Act::DeliverShared(session, stanza, shared) => {
                 (session, std::slice::from_ref(stanza), Some(shared))
             }
+            Act::Refused(session, _, error) => (session, error.as_slice(), None),
             Act::DeliverThen(session, stanzas, _) => (session, stanzas.as_slice(), None),
             _ => continue,
         };

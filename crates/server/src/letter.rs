@@ -72,8 +72,8 @@ pub enum Letter {
     Settled(SessionId, Option<Stanza>),
     /// A stream has something to say to its client that nobody needs to remember.
     Say(SessionId, Stanza),
-    /// Stanzas of a session's client were lost with a failed commit; that they have been counted is not in the store.
-    Recount(SessionId),
+    /// The consequences of stanzas of a session's client are lost, and it has not heard so.
+    Lost(SessionId),
     /// The client of a session wants its stream to be managed (XEP-0198 §3), and resumable if it says how long it would
     /// like to be waited for.
     Manage(SessionId, Option<Wait>),
@@ -144,7 +144,7 @@ impl fmt::Debug for Letter {
             Letter::Bind { door, .. } => write!(formatter, "Bind session {}", door.id.0),
             Letter::Settled(session, _) => write!(formatter, "Settled session {}", session.0),
             Letter::Say(session, _) => write!(formatter, "Say session {}", session.0),
-            Letter::Recount(session) => write!(formatter, "Recount session {}", session.0),
+            Letter::Lost(session) => write!(formatter, "Lost session {}", session.0),
             Letter::Manage(session, _) => write!(formatter, "Manage session {}", session.0),
             Letter::Resume { .. } => formatter.write_str("Resume"),
             Letter::Acked(session) => write!(formatter, "Acked session {}", session.0),

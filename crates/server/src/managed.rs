@@ -20,31 +20,17 @@ pub struct Managed {
     pub sent: Sent,
     /// The client wants an acknowledgement once all its stanzas before this one have been handled, or at this time.
     ack_due: Option<(u64, Instant)>,
-    /// Another connection can go on with the stream.
-    resumable: bool,
-    /// How many of the client's stanzas the store knows of at least, by its log.
-    stored: u64,
-    /// The last one whose consequence was lost, and its count with it.
-    lost: u64,
 }
 
 impl Managed {
     /// Counts from the client's stanza of this number on.
     pub fn new(first: u64) -> Self {
-        Managed {
-            first,
-            begun: false,
-            sent: Sent::default(),
-            ack_due: None,
-            resumable: false,
-            stored: 0,
-            lost: 0,
-        }
+        Managed { first, begun: false, sent: Sent::default(), ack_due: None }
     }
 
     /// The counts of a stream that was there before a crash.
     pub fn restored(sent: Sent) -> Self {
-        Managed { first: 0, begun: true, sent, ack_due: None, resumable: true, stored: 0, lost: 0 }
+        Managed { first: 0, begun: true, sent, ack_due: None }
     }
 
     /// The client's first stanza that counts.
@@ -80,30 +66,7 @@ impl Managed {
             return None;
         }
         self.ack_due = None;
-        let handled = self.count_before(unhandled);
-        // What was acknowledged once cannot be taken back, after a crash neither (§5).
-        let handled = if self.is_uncounted() { handled.min(self.stored) } else { handled };
-        Some(handled as u32)
-    }
-
-    /// The client's stanza of this number is done with, and the store knows it.
-    pub fn stored(&mut self, number: u64) {
-        self.stored = self.stored.max(self.count_before(number + 1));
-    }
-
-    /// The store knows of so many of the client's stanzas.
-    pub fn counted(&mut self, handled: u64) {
-        self.stored = self.stored.max(handled);
-    }
-
-    /// Whether the store must still learn of stanzas whose consequences were lost.
-    pub fn is_uncounted(&self) -> bool {
-        self.resumable && self.lost > self.stored
-    }
-
-    /// The consequence of the client's stanza of this number was lost.
-    pub fn lost(&mut self, number: u64) {
-        self.lost = self.count_before(number + 1);
+        Some(self.count_before(unhandled) as u32)
     }
 
     /// Something leaves, and is kept until the client has acknowledged it. Nothing comes back when it is only to be
@@ -115,10 +78,7 @@ impl Managed {
             shared: shared.cloned(),
         };
         match outgoing {
-            Outgoing::Managed(ref enabled) => {
-                (self.begun, self.resumable) = (true, enabled.resumption.is_some());
-            }
-            Outgoing::Counted(handled) => self.counted(handled),
+            Outgoing::Managed(_) => self.begun = true,
             _ if !self.begun => {}
             Outgoing::Left(back) => return self.sent.push_left(back).map(Outgoing::Left),
             Outgoing::Stanza(ref stanza) => self.sent.push(kept(stanza, None), false),

@@ -77,7 +77,7 @@ impl Nobody {
             Letter::Leaving(..)
             | Letter::Settled(..)
             | Letter::Say(..)
-            | Letter::Recount(_)
+            | Letter::Lost(_)
             | Letter::Manage(..)
             | Letter::Acked(_)
             | Letter::Returned(..)

@@ -65,6 +65,9 @@ pub fn manage(a: &mut Account, session: SessionId, wished: Option<Wait>, step: &
     let kept = Kept::new(step.new_id(), max);
     step.act(Act::Managed(session, Some(Resumable { key: kept.key.clone(), max })));
     a.kept.insert(session, kept);
+    if let Some(door) = a.doors.get(&session) {
+        door.keep();
+    }
     a.has_streams = true;
     if let Some(session) = a.sessions.find_mut(session) {
         session.resumable = true;
@@ -158,7 +161,7 @@ pub fn put_all_down(a: &mut Account, step: &mut Step<'_>) {
     step.write(Write::SessionsForget { owner: a.jid.clone() });
     step.write_all(a.over.iter().map(|over| over.put(&a.jid)));
     for session in a.kept.keys().copied().collect::<Vec<_>>() {
-        put_down(a, session, step);
+        refuse_lost(a, session, step);
         if let Some(kept) = a.kept.get(&session)
             && a.doors.get(&session).is_some_and(|door| !door.is_told_managed())
         {
@@ -167,17 +170,26 @@ pub fn put_all_down(a: &mut Account, step: &mut Step<'_>) {
     }
 }
 
+/// Stanzas of the client whose consequences were lost with a failed commit are answered; that they have been dealt with is
+/// put down, with all that is owed.
+pub fn refuse_lost(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
+    put_down(a, session, step);
+    let refusals = a.doors.get(&session).map(|door| door.refusals()).unwrap_or_default();
+    for (number, error) in refusals {
+        step.act(Act::Refused(session, number, error));
+    }
+}
+
 /// All that is owed to a session is put down anew, by the numbers that it has now.
-pub fn put_down(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
+fn put_down(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
     let keys = a.keys();
     let (Some(kept), Some(door)) = (a.kept.get_mut(&session), a.doors.get(&session)) else { return };
     let owed = door.owed();
     kept.numbered = owed.last;
-    kept.handled = door.handled_count();
+    kept.handled = door.stepped_count();
     kept.acked = door.acknowledged();
     // With its counts, and as it is.
     kept.stored = None;
-    step.act(Act::Counted(session, kept.handled));
     step.write(Write::OweNothing { owner: a.jid.clone(), key: kept.key.clone() });
     for (number, stanza) in owed.stanzas {
         step.write_all(kept.owe(&a.jid, &stanza, &keys, number));

@@ -50,14 +50,18 @@ impl Seat {
         }
     }
 
-    /// Takes what may leave now, in order, and the errors to be put for stanzas of the client that are lost. `waker` is
-    /// woken when there is more.
-    pub fn take(&self, waker: &Waker) -> (Vec<Outgoing>, Vec<Option<Stanza>>) {
+    /// Takes what may leave now, in order. `waker` is woken when there is more.
+    pub fn take(&self, waker: &Waker) -> Vec<Outgoing> {
         match self.state() {
             Some(mut state) => self.door.take(&mut state, waker),
             // XEP-0198 §5: the stream goes on elsewhere.
-            None => (vec![Outgoing::Close(StreamError::new(StreamCondition::Conflict))], Vec::new()),
+            None => vec![Outgoing::Close(StreamError::new(StreamCondition::Conflict))],
         }
+    }
+
+    /// Whether the account is to answer for a stanza of the client that is lost; it then counts as told.
+    pub fn wants_refusal(&self) -> bool {
+        self.state().is_some_and(|mut state| std::mem::take(&mut state.wants_refusal))
     }
 
     /// Only has `waker` woken when something more is put behind the door.
@@ -130,7 +134,13 @@ impl Seat {
         state.next_number += 1;
         let bytes = stanza.map_or(0, Stanza::byte_len);
         state.asked_bytes += bytes;
-        state.asked.push_back(Asked { number, stanza: stanza.cloned(), bytes, handled: None });
+        state.asked.push_back(Asked {
+            number,
+            stanza: stanza.cloned(),
+            bytes,
+            stepped: false,
+            handled: None,
+        });
         drop(state);
         Some(Ticket::new(self.door.clone(), number))
     }

@@ -109,7 +109,7 @@ impl Session {
                 self.seat.rearm(context.waker());
                 Vec::new()
             } else {
-                self.take(context)
+                self.seat.take(context.waker())
             };
             if !answered && leaving.is_empty() {
                 break;
@@ -118,6 +118,9 @@ impl Session {
                 self.leave(now, outgoing);
             }
             self.hear(now);
+        }
+        if self.seat.wants_refusal() {
+            self.post(Letter::Lost(self.seat.id()), None);
         }
         if !self.closed && self.seat.wants_ack() {
             self.machine.ask_ack();
@@ -160,18 +163,6 @@ impl Session {
         true
     }
 
-    /// What may leave now; what of the client's is lost is answered with errors, by way of its account.
-    fn take(&mut self, context: &mut Context<'_>) -> Vec<Outgoing> {
-        let (leaving, lost) = self.seat.take(context.waker());
-        if let Some(account) = self.account.as_ref().filter(|_| !lost.is_empty()) {
-            let errors = lost.into_iter().flatten().map(|error| Letter::Say(self.seat.id(), error));
-            for letter in errors.chain([Letter::Recount(self.seat.id())]) {
-                self.node.post(account, Envelope::new(letter));
-            }
-        }
-        leaving
-    }
-
     fn leave(&mut self, now: Instant, outgoing: Outgoing) {
         match outgoing {
             Outgoing::Stanza(stanza) | Outgoing::Shared(stanza, _) | Outgoing::Held(stanza) => {
@@ -182,7 +173,6 @@ impl Session {
                 self.machine.answer(now, Answer::Resumed { jid, handled });
             }
             Outgoing::Ack(handled) => self.machine.acknowledge(handled),
-            Outgoing::Counted(_) => {}
             Outgoing::Left(back) => self.leaving.push(back),
             Outgoing::Bound(jid) => self.machine.answer(now, Answer::Bound(jid)),
             Outgoing::BindRefused(error) => self.machine.answer(now, Answer::BindRefused(error)),

@@ -44,6 +44,11 @@ impl Ticket {
         self.0.door.count_of(self.0.number)
     }
 
+    /// The account of its sender has read the stanza.
+    pub fn step(&self) {
+        self.0.door.stepped(self.0.number);
+    }
+
     /// A consequence of the stanza rests on this.
     pub fn rest_on(&self, lsn: Lsn) {
         if let Handled::At(rests_on) = &mut *self.0.rests_on.lock()

@@ -227,6 +227,9 @@ impl Node {
         let arrived = Arrived::of(&envelope);
         let Envelope { letter, ticket, lsn: comes_from, kept } = envelope;
         tracing::trace!(entity = %cell.address, ?letter, %comes_from, %rests_on, "step");
+        if let (Letter::Leaving(..) | Letter::Settled(..), Some(ticket)) = (&letter, &ticket) {
+            ticket.step();
+        }
         let domain = entity.domain().clone();
         let was_kept = entity.is_kept();
         let origin = if kept.is_some() { Origin::Registered } else { Origin::of(&letter) };
@@ -310,7 +313,11 @@ impl Node {
             Act::Managed(session, resumable) => {
                 through(session, Outgoing::Managed(self.enabled(resumable)));
             }
-            Act::Counted(session, handled) => through(session, Outgoing::Counted(handled)),
+            Act::Refused(session, number, error) => {
+                if let Some(door) = entity.door(session) {
+                    door.refused(number, end.lsn, end.wall, error);
+                }
+            }
             Act::Close(session, error) => through(session, Outgoing::Close(error)),
             Act::After(delay, back) => beside::after(self, cell.address.clone(), delay, back),
             Act::Ask(question, back) => {

@@ -31,9 +31,10 @@ pub enum Act {
     BindRefused(SessionId, StanzaError),
     /// Tell a session that its stream is managed, and how it can be resumed, if it can (XEP-0198 §3).
     Managed(SessionId, Option<Resumable>),
-    /// The store knows that so many of a session's client's stanzas have been handled, those included whose consequences
-    /// were lost with a failed commit.
-    Counted(SessionId, u64),
+    /// The consequence of a session's client's stanza of this number was lost with a failed commit. It has been dealt
+    /// with once this step is committed; the client hears the error, if it has not heard it yet, whatever becomes of
+    /// the store.
+    Refused(SessionId, u64, Option<Stanza>),
     /// Close a session's stream.
     Close(SessionId, StreamError),
     /// Hand back after this time.
