@@ -66,6 +66,7 @@ impl Kept {
         self.owed = number;
         let others = stanza.shared.iter().flat_map(|ids| ids.iter());
         let shared = others.filter_map(|id| keys.get(id)).filter(|key| **key != self.key).cloned().collect();
+        tracing::trace!(key = self.key, number, id = ?stanza.stanza.id, kind = ?stanza.stanza.kind, "OWE");
         let owed = OwedStanza { number, at: stanza.at, shared, xml: stanza.stanza.to_xml().into_bytes() };
         Some(Write::Owe { owner: owner.clone(), key: self.key.clone(), owed })
     }

@@ -161,12 +161,13 @@ pub fn put_all_down(a: &mut Account, step: &mut Step<'_>) {
     step.write(Write::SessionsForget { owner: a.jid.clone() });
     step.write_all(a.over.iter().map(|over| over.put(&a.jid)));
     for session in a.kept.keys().copied().collect::<Vec<_>>() {
-        refuse_lost(a, session, step);
+        put_down(a, session, step);
         if let Some(kept) = a.kept.get(&session)
             && a.doors.get(&session).is_some_and(|door| !door.is_told_managed())
         {
             step.act(Act::Managed(session, Some(Resumable { key: kept.key.clone(), max: kept.max })));
         }
+        refuse(a, session, step);
     }
 }
 
@@ -174,6 +175,10 @@ pub fn put_all_down(a: &mut Account, step: &mut Step<'_>) {
 /// put down, with all that is owed.
 pub fn refuse_lost(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
     put_down(a, session, step);
+    refuse(a, session, step);
+}
+
+fn refuse(a: &Account, session: SessionId, step: &mut Step<'_>) {
     let refusals = a.doors.get(&session).map(|door| door.refusals()).unwrap_or_default();
     for (number, error) in refusals {
         step.act(Act::Refused(session, number, error));
