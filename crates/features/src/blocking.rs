@@ -277,7 +277,7 @@ fn say_goodbye(sessions: &mut Sessions, roster: &Roster, hearer: &Jid, step: &mu
         let was_directed = session.directed.remove(hearer);
         if was_directed || (subscribed && session.is_available()) {
             let gone = Stanza::presence(Type::Unavailable).with_from(session.jid.clone());
-            step.route(gone.with_to(hearer.clone()));
+            step.route_registered(gone.with_to(hearer.clone()));
         }
     }
 }

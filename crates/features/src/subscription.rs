@@ -138,7 +138,7 @@ fn say_available(sessions: &Sessions, contact: &BareJid, step: &mut Step<'_>) {
 fn say_unavailable(sessions: &Sessions, contact: &BareJid, step: &mut Step<'_>) {
     for session in sessions.available() {
         let gone = Stanza::presence(Type::Unavailable).with_from(session.jid.clone());
-        step.route(gone.with_to(contact.clone()));
+        step.route_registered(gone.with_to(contact.clone()));
     }
 }
 

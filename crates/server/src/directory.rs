@@ -56,8 +56,8 @@ pub struct Inner {
     /// Registered letters that were found in the store when the entity was loaded, before they came by post: what
     /// comes by post under these keys has been read already.
     pub found: Vec<String>,
-    /// Letters that the store keeps until a question has been answered, and that so are being read already.
-    pub unfinished: Vec<String>,
+    /// How often the entity has been loaded.
+    pub loads: u64,
     /// Whether a question of the entity is being answered.
     pub asking: bool,
     /// Questions that wait until it has been.
@@ -73,9 +73,18 @@ pub struct Asking {
     /// Who gets the answer.
     pub back: Return,
     /// The letter that it comes of, which the store keeps until the answer has been read.
-    pub kept: Option<String>,
+    pub kept: Option<Unfinished>,
     /// The stanza that it comes from.
     pub ticket: Option<Ticket>,
+}
+
+/// A letter that the store keeps until a question has been answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Its key.
+    pub key: String,
+    /// How often the entity had been loaded when it was read: after that it is read again.
+    pub load: u64,
 }
 
 impl Inner {
@@ -91,9 +100,12 @@ impl Inner {
 
     /// Puts letters that the store has kept before all others, unless they are in the mailbox.
     pub fn prepend(&mut self, kept: Vec<KeptLetter>) {
+        // Those that wait for an answer are read again, in their order.
+        self.loads += 1;
+        self.questions.retain(|asking| asking.kept.is_none());
         for KeptLetter { key, leaving, xml, to } in kept.into_iter().rev() {
             let by_post = |envelope: &Envelope| envelope.letter.is_registered(&key);
-            if self.mailbox.iter().any(by_post) || self.unfinished.contains(&key) {
+            if self.mailbox.iter().any(by_post) {
                 continue;
             }
             let stanza = match Stanza::read(&xml) {
@@ -132,7 +144,7 @@ impl Cell {
             lsn: Lsn::default(),
             failures_seen: 0,
             found: Vec::new(),
-            unfinished: Vec::new(),
+            loads: 0,
             asking: false,
             questions: VecDeque::new(),
             used: now,

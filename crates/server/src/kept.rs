@@ -13,6 +13,7 @@ use xmpp::stanza::{Kind, Stanza, Type};
 use xmpp::xml::{self, Element};
 
 use crate::account::Account;
+use crate::directory::Unfinished;
 use crate::door::Undelivered;
 use crate::entity::Entity;
 use crate::letter::{Envelope, Letter};
@@ -66,7 +67,6 @@ impl Kept {
         self.owed = number;
         let others = stanza.shared.iter().flat_map(|ids| ids.iter());
         let shared = others.filter_map(|id| keys.get(id)).filter(|key| **key != self.key).cloned().collect();
-        tracing::trace!(key = self.key, number, id = ?stanza.stanza.id, kind = ?stanza.stanza.kind, "OWE");
         let owed = OwedStanza { number, at: stanza.at, shared, xml: stanza.stanza.to_xml().into_bytes() };
         Some(Write::Owe { owner: owner.clone(), key: self.key.clone(), owed })
     }
@@ -101,8 +101,7 @@ pub type Keys = BTreeMap<SessionId, String>;
 
 /// Whether a stanza must come after a crash as well. How people are is asked anew then.
 fn is_lasting(stanza: &Stanza) -> bool {
-    stanza.kind != Kind::Presence
-        || !matches!(stanza.type_, Type::Available | Type::Unavailable | Type::Probe)
+    stanza.kind != Kind::Presence || !matches!(stanza.type_, Type::Available | Type::Probe)
 }
 
 /// Where the letter of a step came from, as far as its consequences must survive a crash.
@@ -179,9 +178,8 @@ impl Arrived {
     /// What there is of this envelope.
     pub fn of(envelope: &Envelope) -> Arrived {
         match (&envelope.letter, &envelope.kept) {
-            (_, Some(key)) | (Letter::Registered(key, _) | Letter::Unfinished(key, _), None) => {
-                Arrived::Kept(key.clone())
-            }
+            (_, Some(Unfinished { key, .. }))
+            | (Letter::Registered(key, _) | Letter::Unfinished(key, _), None) => Arrived::Kept(key.clone()),
             (Letter::Leaving(_, stanza), None) if stanza.is_request() => Arrived::Stanza(stanza.clone()),
             _ => Arrived::Other,
         }

@@ -11,6 +11,7 @@ use xmpp::error::StanzaError;
 use xmpp::jid::Jid;
 use xmpp::stanza::Stanza;
 
+use crate::directory::Unfinished;
 use crate::door::Door;
 use crate::seat::Seat;
 use crate::sent::TooMany;
@@ -25,7 +26,7 @@ pub struct Envelope {
     /// A share in the consequence of a client's stanza.
     pub ticket: Option<Ticket>,
     /// The key of a letter which the store keeps until this one has been read.
-    pub kept: Option<String>,
+    pub kept: Option<Unfinished>,
 }
 
 impl Envelope {

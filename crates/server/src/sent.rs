@@ -209,7 +209,6 @@ impl Sent {
     /// When the client was sent fewer (§6).
     pub fn resume(&mut self, handled: u32) -> Result<Resumed, TooMany> {
         let whole = self.whole(handled);
-        tracing::trace!(whole, self.acked, self.last, self.stanzas, self.restored, "RESUME");
         let known = if self.restored { self.acked + RESTORED_GAP } else { self.last };
         if whole > known {
             return Err(TooMany { handled, sent: self.last as u32 });

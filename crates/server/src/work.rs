@@ -13,7 +13,7 @@ use xmpp::error::{StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
 
-use crate::directory::{Asking, Cell, Inner, Life};
+use crate::directory::{Asking, Cell, Inner, Life, Unfinished};
 use crate::door::Outgoing;
 use crate::entity::Entity;
 use crate::kept::{self, Arrived, Origin};
@@ -154,10 +154,11 @@ impl Node {
         if envelope.letter.is_answer() {
             inner.asking = false;
         }
-        inner.unfinished.retain(|key| envelope.kept.as_ref() != Some(key));
+        // The letter that it comes of is read again.
+        let outdated = envelope.kept.as_ref().is_some_and(|kept| kept.load != inner.loads);
         drop(inner);
 
-        let outcome = match self.is_void(&envelope) {
+        let outcome = match outdated || self.is_void(&envelope) {
             true => {
                 tracing::trace!(entity = %cell.address, letter = ?envelope.letter, "void");
                 Ok((entity, Lsn::default()))
@@ -239,7 +240,7 @@ impl Node {
             return Err(broken(entity, wall, ticket.as_ref()));
         }
         let mut left = step.finish();
-        left.writes.extend(kept.map(|key| Write::LetterDrop { key }));
+        left.writes.extend(kept.map(|Unfinished { key, .. }| Write::LetterDrop { key }));
         let unfinished = kept::unfinished(self, origin, &arrived, &entity, &mut left);
         kept::keep(self, &mut entity, origin, ticket.as_ref(), &mut left);
         if !(was_kept && entity.is_kept()) {
@@ -265,10 +266,8 @@ impl Node {
             ticket.rest_on(lsn);
         }
         told.at(lsn);
-        if let Some(key) = &unfinished {
-            cell.inner.lock().unfinished.push(key.clone());
-        }
-        let end = End { lsn, wall, ticket: ticket.as_ref(), kept: unfinished };
+        let kept = unfinished.map(|key| Unfinished { key, load: cell.inner.lock().loads });
+        let end = End { lsn, wall, ticket: ticket.as_ref(), kept };
         for act in left.acts {
             self.carry_out(cell, &entity, act, &end, work);
         }
@@ -368,7 +367,7 @@ struct End<'a> {
     /// The client's stanza that it comes of.
     ticket: Option<&'a Ticket>,
     /// The letter that it comes of, if the store keeps it until a question is answered.
-    kept: Option<String>,
+    kept: Option<Unfinished>,
 }
 
 /// An entity whose step has failed within: whoever asked is told, and its connections are closed, since what it holds
