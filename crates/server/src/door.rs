@@ -69,6 +69,8 @@ pub struct Undelivered {
     pub at: SystemTime,
     /// Who all were meant to have it; one is enough.
     pub shared: Option<Arc<[SessionId]>>,
+    /// What it rests on: if that is lost, its sender is told so, and it goes nowhere.
+    pub lsn: Lsn,
 }
 
 /// What a session is owed, in order: sent and not acknowledged, or not sent.
@@ -433,9 +435,9 @@ impl Door {
         state.queued_bytes = 0;
         let unacked = state.managed.as_mut().map(|managed| managed.sent.take().collect::<Vec<_>>());
         let waiting = state.queue.drain(..).filter(|waiting| self.commits.fate(waiting.lsn) != Fate::Failed);
-        let stanzas = waiting.filter_map(|Waiting { at, outgoing, .. }| match outgoing {
-            Outgoing::Stanza(stanza) => Some(Undelivered { stanza, at, shared: None }),
-            Outgoing::Shared(stanza, shared) => Some(Undelivered { stanza, at, shared: Some(shared) }),
+        let stanzas = waiting.filter_map(|Waiting { at, outgoing, lsn, .. }| match outgoing {
+            Outgoing::Stanza(stanza) => Some(Undelivered { stanza, at, shared: None, lsn }),
+            Outgoing::Shared(stanza, shared) => Some(Undelivered { stanza, at, shared: Some(shared), lsn }),
             _ => None,
         });
         unacked.into_iter().flatten().chain(stanzas).collect()

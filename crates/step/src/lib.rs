@@ -10,9 +10,9 @@ pub mod step;
 pub mod stop;
 pub mod world;
 
-pub use act::{Act, Asked, Question, Read, Resumable, Return, Returned, Work};
+pub use act::{Act, Asked, Question, Read, Resumable, Retraction, Return, Returned, Work};
 pub use card::Card;
-pub use domain::Domain;
+pub use domain::{Domain, Seal};
 pub use roster::Roster;
 pub use sessions::{LastSeen, Session, SessionId, Sessions};
 pub use step::{Step, Yield};

@@ -79,6 +79,8 @@ namespaces! {
     PUBSUB_EVENT = "http://jabber.org/protocol/pubsub#event";
     /// The element by which rooms mark what comes from them (XEP-0045).
     MUC_USER = "http://jabber.org/protocol/muc#user";
+    /// What may be filled into forms (XEP-0122).
+    VALIDATE = "http://jabber.org/protocol/xdata-validate";
     /// Delivery receipts (XEP-0184).
     RECEIPTS = "urn:xmpp:receipts";
     /// Ping (XEP-0199).
@@ -101,6 +103,12 @@ namespaces! {
     REAL_TIME_TEXT = "urn:xmpp:rtt:0";
     /// Corrections (XEP-0308).
     CORRECTION = "urn:xmpp:message-correct:0";
+    /// Message archives (XEP-0313).
+    MAM = "urn:xmpp:mam:2";
+    /// Archives with all that is newer in them (XEP-0313 §7).
+    MAM_EXTENDED = "urn:xmpp:mam:2#extended";
+    /// Archives that may be asked for what was said in rooms, or not (XEP-0313 §7).
+    MAM_GROUPCHAT = "urn:xmpp:mam:2#groupchat-field";
     /// Displayed markers (XEP-0333).
     MARKERS = "urn:xmpp:chat-markers:0";
     /// Message processing hints (XEP-0334).
@@ -119,6 +127,10 @@ namespaces! {
     OMEMO_OLD = "eu.siacs.conversations.axolotl";
     /// Retraction of a message (XEP-0424).
     RETRACTION = "urn:xmpp:message-retract:1";
+    /// Archives in which what was retracted leaves a mark (XEP-0424 §4).
+    TOMBSTONES = "urn:xmpp:message-retract:1#tombstone";
+    /// Search for words in archives (XEP-0431).
+    FULL_TEXT = "urn:xmpp:fulltext:0";
     /// Reactions to a message (XEP-0444).
     REACTIONS = "urn:xmpp:reactions:0";
     /// Invitations to calls of any kind (XEP-0482).
