@@ -376,12 +376,12 @@ impl Door {
             managed.sent.unacked().map(|(number, stanza)| (number, stanza.clone())).collect();
         let (mut last, mut begun) = (managed.sent.numbered(), managed.has_begun());
         let waiting = state.queue.iter().filter(|waiting| self.commits.fate(waiting.lsn) != Fate::Failed);
-        for Waiting { at, outgoing, .. } in waiting {
+        for Waiting { at, outgoing, lsn, .. } in waiting {
             begun |= matches!(outgoing, Outgoing::Managed(_));
             let Some(stanza) = outgoing.stanza().filter(|_| begun) else { continue };
             last += 1;
             let shared = if let Outgoing::Shared(_, shared) = outgoing { Some(shared.clone()) } else { None };
-            stanzas.push((last, Undelivered { stanza: stanza.clone(), at: *at, shared }));
+            stanzas.push((last, Undelivered { stanza: stanza.clone(), at: *at, shared, lsn: *lsn }));
         }
         Owed { stanzas, last }
     }

@@ -7,8 +7,8 @@ use xmpp::jid::BareJid;
 use crate::db::Sink;
 use crate::roster::BETWEEN_GROUPS;
 use crate::{
-    ArchiveMessage, Clearing, Credentials, KeptLetter, KeptSession, OwedStanza, RosterItem, accounts, archive,
-    letters, notes, offline, roster, sessions,
+    ArchiveMessage, Clearing, Credentials, KeptLetter, KeptSession, OwedStanza, RosterItem, accounts,
+    archive, letters, notes, offline, roster, sessions,
 };
 
 /// The longest key of a row, in bytes: its owner, topic and name together. PostgreSQL's indexes hold 2,704 bytes a row

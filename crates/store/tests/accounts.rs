@@ -1,8 +1,8 @@
 //! Accounts: who has one, with which keys, in which order they are listed, and that nothing stays of one that goes.
 
 use store::{
-    AccountRecord, ArchiveMessage, Credentials, Due, Fate, KeptLetter, KeptSession, Lsn, OwedStanza, RosterItem, ScramHash,
-    StoredKeys, Write,
+    AccountRecord, ArchiveMessage, Credentials, Due, Fate, KeptLetter, KeptSession, Lsn, OwedStanza,
+    RosterItem, ScramHash, StoredKeys, Write,
 };
 
 use crate::home::{Home, Opened, at, hex, jid, note, on_both};

@@ -1,5 +1,5 @@
-//! What the server has accepted. A sender takes a message as accepted once the server has acknowledged it (XEP-0198), or
-//! has answered a later request of the same stream.
+//! What the server has accepted. A sender takes a message as accepted once the server has acknowledged it (XEP-0198),
+//! or has answered a later request of the same stream.
 
 use std::collections::{BTreeMap, BTreeSet};
 
