@@ -1,5 +1,5 @@
 //! Archives: what a page costs in a small one and in a large one among ten thousand, and how long it takes to find a
-//! word; on SQLite and PostgreSQL. `MESSAGES` says how large the large one is (1,000,000).
+//! word; on SQLite and PostgreSQL. `MESSAGES` says how large the large one is (1,000,000), `ONLY` on which engine.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -23,7 +23,14 @@ async fn main() {
     let large = std::env::var("MESSAGES").ok().and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
     let dir = tempfile::tempdir().expect("a directory");
     let url = StoreUrl::Sqlite(dir.path().join("archive.sqlite"));
-    measure("SQLite", &url, large).await;
+    let only = std::env::var("ONLY").ok();
+    let wanted = |engine: &str| only.as_deref().is_none_or(|only| only == engine);
+    if wanted("SQLite") {
+        measure("SQLite", &url, large).await;
+    }
+    if !wanted("PostgreSQL") {
+        return;
+    }
     match Postgres::start() {
         Ok(postgres) => {
             let url = postgres.database().expect("a database").parse().expect("a URL");

@@ -128,12 +128,34 @@ const WORDS_SQLITE: Way = way!(
 );
 const WORDS_POSTGRES: Way = way!(
     "(SELECT rowid FROM archive_words WHERE array_to_tsvector(string_to_array(words, ' ')) \
-     @@ CAST(CAST($1 AS TEXT) AS tsquery) OFFSET 0) w JOIN archive a ON a.place = w.rowid",
+     @@ CAST(CAST($1 AS TEXT) AS tsquery) OFFSET 0) w \
+     CROSS JOIN LATERAL (SELECT * FROM archive WHERE place = w.rowid OFFSET 0) a",
     "a.owner = $2 AND a.seq > $3 AND a.seq < $4 AND a.at >= $5 AND a.at <= $6 \
      AND (CAST($7 AS TEXT) IS NULL OR a.peer = $7) AND (CAST($8 AS TEXT) IS NULL OR a.device = $8)",
     "a.seq",
     "$9"
 );
+
+macro_rules! near {
+    ($way:literal) => {
+        concat!(
+            "SELECT a.seq, a.at, b.xml FROM (SELECT CAST(CAST($1 AS TEXT) AS tsquery) AS wanted) q \
+             CROSS JOIN (SELECT a.seq, a.at, a.place, a.body FROM archive a \
+             WHERE a.owner = $2 AND a.seq > $3 AND a.seq < $4 AND a.at >= $5 AND a.at <= $6 \
+             AND (CAST($7 AS TEXT) IS NULL OR a.peer = $7) AND (CAST($8 AS TEXT) IS NULL OR a.device = $8) \
+             ORDER BY a.seq",
+            $way,
+            " LIMIT 1000) a JOIN archive_words w ON w.rowid = a.place JOIN archive_bodies b ON b.place = a.body \
+             WHERE array_to_tsvector(string_to_array(w.words, ' ')) @@ q.wanted ORDER BY a.seq",
+            $way,
+            " LIMIT $9"
+        )
+    };
+}
+
+/// PostgreSQL finds all messages that have a word before it can tell the first of them. A word that is everywhere is
+/// looked for among the next thousand messages, before that.
+const NEAR: [&str; 2] = [near!(""), near!(" DESC")];
 
 /// A query as the statements take it.
 struct Search<'a> {
@@ -267,7 +289,9 @@ impl Store {
 
     /// The number of the first message of which, or of one before it, the time is not before this.
     async fn first_from(&self, owner: i64, at: i64) -> Result<i64, StoreError> {
-        const ENDS: &str = "SELECT MIN(seq), MAX(seq) FROM archive WHERE owner = $1";
+        // SQLite looks at all rows for two ends in one, and at one row for each by itself.
+        const ENDS: &str = "SELECT (SELECT MIN(seq) FROM archive WHERE owner = $1), \
+             (SELECT MAX(seq) FROM archive WHERE owner = $1)";
         const NEXT: &str =
             "SELECT seq, peak FROM archive WHERE owner = $1 AND seq >= $2 ORDER BY seq LIMIT 1";
         let ends = self.db().read(ENDS, vec![owner.into()]).await?;
@@ -298,7 +322,13 @@ impl Store {
         // One more, which tells whether there are more.
         values.push(signed(query.max as u64 + 1).into());
         let sql = if backwards { way.backwards } else { way.forwards };
-        let rows = self.db().read(sql, values).await?;
+        let near = match (self.db().dialect(), query.words.is_empty()) {
+            (Dialect::Postgres, false) => {
+                self.db().read(NEAR[usize::from(backwards)], values.clone()).await?
+            }
+            _ => Vec::new(),
+        };
+        let rows = if near.len() > query.max { near } else { self.db().read(sql, values).await? };
         let mut messages = rows.into_iter().map(message).collect::<Result<Vec<_>, _>>()?;
         let found = messages.len();
         messages.truncate(query.max);
