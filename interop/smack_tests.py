@@ -19,7 +19,7 @@ from report import note
 NAME = "smack"
 PORT = 5222
 # Tests of these specifications must pass, and those of none.
-REQUIRED = ["none", "RFC6121", "XEP-0115", "XEP-0199"]
+REQUIRED = ["none", "RFC6121", "XEP-0115", "XEP-0199", "XEP-0313"]
 # These ask no more of the server than to carry stanzas; they must pass, too.
 CARRIED = ["XEP-0050", "XEP-0085", "XEP-0092", "XEP-0096", "XEP-0232"]
 CONNECTIONS = ["tcp", "modular", "modular-nocompress"]

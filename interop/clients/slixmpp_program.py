@@ -9,7 +9,7 @@ from slixmpp.plugins.xep_0191.stanza import Block
 from slixmpp.xmlstream import ElementBase
 from told import tell
 
-PLUGINS = ["xep_0030", "xep_0049", "xep_0054", "xep_0092", "xep_0191", "xep_0199", "xep_0202", "xep_0203"]
+PLUGINS = ["xep_0030", "xep_0049", "xep_0054", "xep_0092", "xep_0191", "xep_0199", "xep_0202", "xep_0203", "xep_0313"]
 
 
 class Notes(ElementBase):
@@ -153,6 +153,25 @@ class Slixmpp:
         answer = await private.retrieve("notes")
         assert answer["private"]["notes"]["text"] == "<remember & keep>", answer
         return "kept and read again"
+
+    async def check_archive(self):
+        archive = self.xmpp.plugin["xep_0313"]
+        me = self.xmpp.boundjid.bare
+        notes = [f"note {number} & more" for number in range(25)]
+        for note in notes:
+            self.xmpp.send_message(me, note, mtype="chat")
+        await self.xmpp.plugin["xep_0199"].ping(self.xmpp.boundjid.domain)
+
+        async def read(**how):
+            found = archive.iterate(with_jid=slixmpp.JID(me), rsm={"max": 10}, **how)
+            return [result["mam_result"]["forwarded"]["stanza"]["body"] async for result in found]
+
+        # Three pages each.
+        assert await read() == notes, "forwards"
+        assert await read(reverse=True) == notes[::-1], "backwards"
+        fields = set((await archive.get_fields()).get_fields())
+        assert {"with", "start", "end", "before-id", "after-id", "ids"} <= fields, fields
+        return f"{len(notes)} messages in pages of 10, both ways"
 
 
 asyncio.run(told.obey(Slixmpp()))

@@ -85,6 +85,8 @@ pub fn domain() -> Domain {
             ("abuse-addresses".to_owned(), "xmpp:abuse@one.test".to_owned()),
         ]
         .into(),
+        archive_keep: None,
+        seal: Default::default(),
         limits: Default::default(),
     }
 }

@@ -43,11 +43,15 @@ impl Reached {
     }
 }
 
-/// Decides which sessions a message is meant for.
+/// Decides which sessions a message is meant for. What must queue `behind` others that are being handed over reaches
+/// nobody now.
 ///
 /// # Errors
 /// `service-unavailable` where table 1 says E, a silent drop where it says S.
-pub fn reach(sessions: &Sessions, message: &Stanza) -> Result<Reached, Stop> {
+pub fn reach(sessions: &Sessions, behind: Option<SessionId>, message: &Stanza) -> Result<Reached, Stop> {
+    if behind.is_some() {
+        return Ok(Reached::Nobody);
+    }
     match destination(sessions, message) {
         Destination::Sessions(ids) => Ok(Reached::Sessions(ids)),
         Destination::Hold => Ok(Reached::Nobody),

@@ -1,6 +1,7 @@
 //! Features: one file each, plain functions that decide and leave writes and wishes with the step.
 
 pub mod ad_hoc;
+pub mod archive;
 pub mod blocking;
 pub mod caps;
 pub mod carbons;

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use step::{Act, Card, Read, Return, SessionId, Sessions, Step, Stop};
-use store::{OfflineMessage, Write};
+use step::{Act, Card, Read, Return, SessionId, Sessions, Step, Stop, rules};
+use store::{OfflineMessage, OfflineSize, Write};
 use xmpp::datetime;
 use xmpp::error::Condition;
 use xmpp::jid::BareJid;
 use xmpp::ns;
-use xmpp::stanza::{Stanza, Type};
+use xmpp::stanza::Stanza;
 use xmpp::xml::Element;
 
 use crate::delivery::Reached;
@@ -36,6 +36,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Held {
     count: usize,
+    /// Of these, in the archive as well.
+    archived: usize,
     bytes: usize,
     last_id: u64,
     draining: Option<Draining>,
@@ -45,26 +47,27 @@ pub struct Held {
 #[derive(Debug)]
 struct Draining {
     session: SessionId,
-    /// On their way out: id and size.
-    leaving: VecDeque<(u64, usize)>,
-}
-
-impl Draining {
-    /// Counts those up to this id no more. Returns whether there were any.
-    fn forget(&mut self, up_to: u64, count: &mut usize, bytes: &mut usize) -> bool {
-        let before = self.leaving.len();
-        while let Some((_, size)) = self.leaving.pop_front_if(|(id, _)| *id <= up_to) {
-            *count = count.saturating_sub(1);
-            *bytes = bytes.saturating_sub(size);
-        }
-        self.leaving.len() < before
-    }
+    /// On their way out: id, size, and whether it is in the archive.
+    leaving: VecDeque<(u64, usize, bool)>,
 }
 
 impl Held {
     /// What the store holds when the account is loaded.
-    pub fn load(count: usize, bytes: usize, last_id: u64) -> Self {
-        Held { count, bytes, last_id, draining: None }
+    pub fn load(size: OfflineSize) -> Self {
+        let OfflineSize { count, archived, bytes, last_id } = size;
+        Held { count, archived, bytes, last_id, draining: None }
+    }
+
+    /// Counts those that are on their way out, up to this id, no more. Returns whether there were any.
+    fn forget(&mut self, up_to: u64) -> bool {
+        let Some(draining) = &mut self.draining else { return false };
+        let before = draining.leaving.len();
+        while let Some((_, size, archived)) = draining.leaving.pop_front_if(|(id, ..)| *id <= up_to) {
+            self.count = self.count.saturating_sub(1);
+            self.archived = self.archived.saturating_sub(usize::from(archived));
+            self.bytes = self.bytes.saturating_sub(size);
+        }
+        draining.leaving.len() < before
     }
 
     /// How many messages are held.
@@ -90,30 +93,16 @@ impl Held {
     }
 }
 
-/// Keeps a message behind those that are being handed over, before it is delivered out of order. Returns the session
-/// that they are handed to; `None`: the message does not have to wait.
-///
-/// # Errors
-/// As [`keep`].
-pub fn queue_behind(
-    held: &mut Held,
-    sessions: &Sessions,
-    owner: &BareJid,
-    message: &Stanza,
-    step: &mut Step<'_>,
-) -> Result<Option<SessionId>, Stop> {
-    let Some(session) = held.must_queue_for(sessions, message).filter(|_| is_worth_holding(message)) else {
-        return Ok(None);
-    };
-    hold(held, owner, message, step)?;
-    Ok(Some(session))
+/// The session that is being handed older messages, behind which this one must queue; `None`: it does not have to wait.
+pub fn queues_behind(held: &Held, sessions: &Sessions, message: &Stanza) -> Option<SessionId> {
+    held.must_queue_for(sessions, message).filter(|_| rules::of(message).kept)
 }
 
 /// Keeps a message that reached nobody.
 ///
 /// # Errors
-/// `resource-constraint` when the account's store of held messages is full; a silent drop for what is not worth
-/// holding (XEP-0160 §3).
+/// `resource-constraint` when the account's store of held messages is full and the message is in no archive; a silent
+/// drop for what is not worth holding (XEP-0160 §3).
 pub fn keep(
     held: &mut Held,
     owner: &BareJid,
@@ -124,7 +113,7 @@ pub fn keep(
     if *reached != Reached::Nobody {
         return Ok(());
     }
-    if !is_worth_holding(message) {
+    if !rules::of(message).kept {
         return Err(Stop::Drop("nobody there, and not worth holding (XEP-0160 §3)"));
     }
     hold(held, owner, message, step)
@@ -132,21 +121,32 @@ pub fn keep(
 
 fn hold(held: &mut Held, owner: &BareJid, message: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
     let limits = &step.domain.limits;
-    let size = message.byte_len();
-    if held.count >= limits.offline_messages || held.bytes + size > limits.offline_bytes {
-        return Err(Condition::ResourceConstraint.into());
-    }
+    let stamped = is_stamped(message, step);
+    let full = held.count.saturating_sub(held.archived) >= limits.offline_messages
+        || held.bytes + message.byte_len() > limits.offline_bytes;
     // What was on its way to a device before it came here bears the time at which it came.
-    let stamped = match is_stamped(message, step) {
-        true => message.clone(),
-        false => stamp(message, step.wall, "Offline Storage", step),
+    let whole = match (message.archived(), stamped) {
+        (Some(_), false) => None,
+        (Some(_), true) => Some(message.clone()).filter(|_| !full),
+        (None, _) if full => return Err(Condition::ResourceConstraint.into()),
+        (None, true) => Some(message.clone()),
+        (None, false) => Some(stamp(message.clone(), step.wall, "Offline Storage", step)),
     };
-    let mut xml = Vec::with_capacity(stamped.byte_len() + 64);
-    stamped.write(&mut xml, xmpp::stanza::ContentNs::Inherited);
+    let mut xml = Vec::new();
+    if let Some(whole) = whole {
+        xml.reserve(whole.byte_len() + 64);
+        whole.write(&mut xml, xmpp::stanza::ContentNs::Inherited);
+    }
     held.last_id += 1;
     held.count += 1;
+    held.archived += usize::from(message.archived().is_some());
     held.bytes += xml.len();
-    step.write(Write::OfflineKeep { owner: owner.clone(), id: held.last_id, at: step.wall, xml });
+    let (owner, id, at) = (owner.clone(), held.last_id, step.wall);
+    step.write(match message.archived() {
+        // What is in the archive is kept there alone, and only its number is held.
+        Some(archived) => Write::OfflineKeepArchived { owner, id, at, archived, xml },
+        None => Write::OfflineKeep { owner, id, at, xml },
+    });
     Ok(())
 }
 
@@ -159,10 +159,10 @@ pub fn taken_back(message: &Stanza, at: SystemTime, step: &Step<'_>) -> Stanza {
         // It was held before; it came when that says.
         [only] if is_stamped(message, step) => {
             let held_at = only.attr("stamp").and_then(datetime::parse).unwrap_or(at);
-            stamp(&message.clone().without(ns::DELAY, "delay"), held_at, REASON, step)
+            stamp(message.clone().without(ns::DELAY, "delay"), held_at, REASON, step)
         }
         _ if is_stamped(message, step) => message.clone(),
-        _ => stamp(message, at, REASON, step),
+        _ => stamp(message.clone(), at, REASON, step),
     }
 }
 
@@ -174,8 +174,8 @@ pub fn without_forged_stamps(stanza: Stanza, step: &Step<'_>) -> Stanza {
     }
 }
 
-fn stamp(message: &Stanza, at: SystemTime, reason: &str, step: &Step<'_>) -> Stanza {
-    message.clone().with_child(
+fn stamp(message: Stanza, at: SystemTime, reason: &str, step: &Step<'_>) -> Stanza {
+    message.with_child(
         &Element::new(ns::DELAY, "delay")
             .with_attr("from", step.domain.name())
             .with_attr("stamp", datetime::format(at))
@@ -186,19 +186,6 @@ fn stamp(message: &Stanza, at: SystemTime, reason: &str, step: &Step<'_>) -> Sta
 /// Whether a message bears a stamp of our domain.
 fn is_stamped(message: &Stanza, step: &Step<'_>) -> bool {
     message.elements(ns::DELAY, "delay").any(|delay| delay.attr("from") == Some(step.domain.name()))
-}
-
-/// XEP-0160 §3: normal messages, and chat messages that say more than a chat state; nothing that asks not to be
-/// stored (XEP-0334 §4.2).
-fn is_worth_holding(message: &Stanza) -> bool {
-    match message.type_ {
-        _ if message.has(ns::HINTS, "no-store") || message.has(ns::HINTS, "no-permanent-store") => false,
-        Type::Normal => message.child_count() > 0,
-        Type::Chat => message.children().any(|(namespace, name)| {
-            namespace != ns::CHAT_STATES && name != "thread" && namespace != ns::HINTS
-        }),
-        _ => false,
-    }
 }
 
 /// Begins to hand over what is held to a session that has just become reachable (RFC 6121 §8.5.2.1.1).
@@ -215,13 +202,15 @@ fn ask(owner: &BareJid, session: SessionId, step: &mut Step<'_>) {
     step.read(read, Return::Offline(session));
 }
 
-/// Writes a batch of held messages to the session that they were read for.
+/// Writes a batch of held messages to the session that they were read for. What it takes out of the archive itself, it
+/// is not given again (docs/decisions/0012-held-or-archived.md). `identified` gives an archived message its id.
 pub fn read(
     held: &mut Held,
     owner: &BareJid,
     sessions: &Sessions,
     session: SessionId,
     rows: Vec<OfflineMessage>,
+    identified: &dyn Fn(Stanza, u64) -> Stanza,
     step: &mut Step<'_>,
 ) {
     let Some(draining) = held.draining.as_mut().filter(|draining| draining.session == session) else {
@@ -231,13 +220,27 @@ pub fn read(
         held.draining = None;
         return;
     };
-    draining.leaving = rows.iter().map(|row| (row.id, row.xml.len())).collect();
-    let messages = rows.iter().filter_map(|row| Stanza::read(&row.xml).ok()).collect::<Vec<_>>();
+    draining.leaving = rows.iter().map(|row| (row.id, row.held_bytes, row.archived.is_some())).collect();
+    let known = sessions.find(session).map_or(0, |session| session.archive_read);
+    let wanted = rows.iter().filter(|row| row.archived.is_none_or(|archived| archived > known));
+    let messages = wanted.filter_map(|row| {
+        let message = Stanza::read(&row.xml).ok()?;
+        let message = match row.archived {
+            Some(archived) => identified(message, archived),
+            None => message,
+        };
+        Some(if is_stamped(&message, step) {
+            message
+        } else {
+            stamp(message, row.at, "Offline Storage", step)
+        })
+    });
+    let messages = messages.collect::<Vec<_>>();
     let back = Return::OfflineLeft(last);
     if sessions.find(session).is_some_and(|session| session.resumable) {
         // Owed to the session from now on, it need not be held any more; the next batch comes when it has this one.
         messages.into_iter().for_each(|message| step.to_session(session, message));
-        draining.forget(last, &mut held.count, &mut held.bytes);
+        held.forget(last);
         step.write(Write::OfflineDrop { owner: owner.clone(), up_to: last });
         if held.count == 0 {
             held.draining = None;
@@ -262,9 +265,8 @@ pub fn again(held: &Held, owner: &BareJid, session: SessionId, step: &mut Step<'
 
 /// Forgets held messages once they have left the house, and goes on with the next batch.
 pub fn left(held: &mut Held, owner: &BareJid, up_to: u64, step: &mut Step<'_>) {
-    let Some(draining) = &mut held.draining else { return };
-    let session = draining.session;
-    if draining.forget(up_to, &mut held.count, &mut held.bytes) {
+    let Some(session) = held.draining.as_ref().map(|draining| draining.session) else { return };
+    if held.forget(up_to) {
         step.write(Write::OfflineDrop { owner: owner.clone(), up_to });
     }
     if held.count == 0 {

@@ -15,6 +15,8 @@ fn domain() -> Domain {
         registration_open: false,
         admins: [].into(),
         contacts: [("abuse-addresses".to_owned(), "mailto:abuse@one.test".to_owned())].into(),
+        archive_keep: None,
+        seal: Default::default(),
         limits: Default::default(),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use features::archive::Archive;
 use features::blocking::Blocklist;
 use features::carbons::Copied;
 use features::offline::Held;
@@ -46,6 +47,8 @@ pub struct Account {
     pub roster: Roster,
     /// Whom it does not want to hear.
     pub blocklist: Blocklist,
+    /// What it has said and heard.
+    pub archive: Archive,
     /// Messages of which other devices had copies.
     pub copied: Copied,
     /// What is held for it while nobody is there.

@@ -60,6 +60,11 @@ async fn rows(node: &Node, read: Read) -> Result<Returned, StoreError> {
         Read::Offline { owner, after, limit } => {
             Returned::Offline(node.store.offline(&owner, after, limit).await?)
         }
+        Read::Archive { owner, query } => Returned::Archive(node.store.archive_page(&owner, &query).await?),
+        Read::ArchiveEnds { owner } => Returned::ArchiveEnds(node.store.archive_ends(&owner).await?),
+        Read::Archived { owner, with, sent, id } => {
+            Returned::Archived(node.store.archived_by_id(&owner, &with, sent, &id).await?)
+        }
         Read::Notes { owner, topic } => Returned::Notes(node.store.notes(&owner, topic).await?),
     })
 }

@@ -1,8 +1,8 @@
 //! What we speak: the cards of all features. Service discovery, doap.xml and the book's table come from this list.
 
 use features::{
-    ad_hoc, blocking, caps, carbons, delivery, disco, last_activity, offline, ping, presence, private,
-    registration, roster, subscription, time, vcard, version,
+    ad_hoc, archive, blocking, caps, carbons, delivery, disco, last_activity, offline, ping, presence,
+    private, registration, roster, subscription, time, vcard, version,
 };
 use step::Card;
 
@@ -61,6 +61,7 @@ pub const CARDS: &[Card] = &[
     private::CARD,
     ad_hoc::CARD,
     vcard::CARD,
+    archive::PAGES_CARD,
     registration::CARD,
     version::CARD,
     JID_ESCAPING,
@@ -78,9 +79,15 @@ pub const CARDS: &[Card] = &[
     offline::DELAY_CARD,
     carbons::CARD,
     carbons::FORWARDING_CARD,
+    archive::CARD,
+    archive::HINTS_CARD,
+    archive::IDS_CARD,
     DIRECT_TLS,
+    archive::RETRACTION_CARD,
+    archive::SEARCH_CARD,
     PASSWORDS,
     CHANNEL_BINDINGS,
+    archive::PREFERENCES_CARD,
     DOWNGRADES,
     STREAM_LIMITS,
 ];

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use step::Domain;
+use step::{Domain, Seal};
 use stream::{C2sSettings, Deadlines, ScramHash};
 use xmpp::jid::{BareJid, Jid};
 
@@ -124,12 +124,15 @@ impl Config {
 
     /// The domains as features see them.
     pub fn domains(&self) -> Vec<Domain> {
+        let days = Some(self.limits.archive_days).filter(|days| *days > 0);
         let jids = self.domains.iter().filter_map(|domain| Jid::from_domain(domain).ok());
         jids.map(|jid| Domain {
             jid,
             registration_open: self.registration_open,
             admins: self.admins.clone().into(),
             contacts: self.contacts.clone().into(),
+            archive_keep: days.map(|days| Duration::from_secs(days.saturating_mul(24 * 60 * 60))),
+            seal: Seal::default(),
             limits: self.limits.account(),
         })
         .collect()

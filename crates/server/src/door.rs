@@ -67,6 +67,8 @@ pub struct Undelivered {
     pub at: SystemTime,
     /// Who all were meant to have it; one is enough.
     pub shared: Option<Arc<[SessionId]>>,
+    /// What it rests on: if that is lost, its sender is told so, and it goes nowhere.
+    pub lsn: Lsn,
 }
 
 /// What a session is owed, in order: sent and not acknowledged, or not sent.
@@ -424,12 +426,12 @@ impl Door {
             managed.sent.unacked().map(|(number, stanza)| (number, stanza.clone())).collect();
         let (mut last, mut begun) = (managed.sent.numbered(), managed.has_begun());
         let waiting = state.queue.iter().filter(|waiting| self.commits.fate(waiting.lsn) != Fate::Failed);
-        for Waiting { at, outgoing, .. } in waiting {
+        for Waiting { at, outgoing, lsn, .. } in waiting {
             begun |= matches!(outgoing, Outgoing::Managed(_));
             let Some(stanza) = outgoing.stanza().filter(|_| begun) else { continue };
             last += 1;
             let shared = if let Outgoing::Shared(_, shared) = outgoing { Some(shared.clone()) } else { None };
-            stanzas.push((last, Undelivered { stanza: stanza.clone(), at: *at, shared }));
+            stanzas.push((last, Undelivered { stanza: stanza.clone(), at: *at, shared, lsn: *lsn }));
         }
         Owed { stanzas, last }
     }
@@ -483,9 +485,9 @@ impl Door {
         state.queued_bytes = 0;
         let unacked = state.managed.as_mut().map(|managed| managed.sent.take().collect::<Vec<_>>());
         let waiting = state.queue.drain(..).filter(|waiting| self.commits.fate(waiting.lsn) != Fate::Failed);
-        let stanzas = waiting.filter_map(|Waiting { at, outgoing, .. }| match outgoing {
-            Outgoing::Stanza(stanza) => Some(Undelivered { stanza, at, shared: None }),
-            Outgoing::Shared(stanza, shared) => Some(Undelivered { stanza, at, shared: Some(shared) }),
+        let stanzas = waiting.filter_map(|Waiting { at, outgoing, lsn, .. }| match outgoing {
+            Outgoing::Stanza(stanza) => Some(Undelivered { stanza, at, shared: None, lsn }),
+            Outgoing::Shared(stanza, shared) => Some(Undelivered { stanza, at, shared: Some(shared), lsn }),
             _ => None,
         });
         unacked.into_iter().flatten().chain(stanzas).collect()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use step::{Act, Session, SessionId, Yield};
-use store::{KeptLetter, KeptSession, OwedStanza, Write};
+use store::{KeptLetter, KeptSession, Lsn, OwedStanza, Write};
 use xmpp::datetime;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::{Kind, Stanza, Type};
@@ -239,7 +239,8 @@ fn owe(a: &mut Account, origin: Origin, ticket: Option<&Ticket>, at: SystemTime,
         for stanza in stanzas {
             kept.numbered += 1;
             if origin != Origin::Stream {
-                let owed = Undelivered { stanza: stanza.clone(), at, shared: shared.cloned() };
+                let (stanza, shared) = (stanza.clone(), shared.cloned());
+                let owed = Undelivered { stanza, at, shared, lsn: Lsn::default() };
                 writes.extend(kept.owe(&a.jid, &owed, &keys, kept.numbered));
             }
         }
@@ -319,5 +320,5 @@ pub fn owed(owed: OwedStanza, own: SessionId, ids: &BTreeMap<&str, SessionId>) -
     let shared = (!shared.is_empty()).then(|| -> Arc<[SessionId]> {
         shared.iter().filter_map(|key| ids.get(key.as_str()).copied()).chain([own]).collect()
     });
-    Some((number, Undelivered { stanza, at, shared }))
+    Some((number, Undelivered { stanza, at, shared, lsn: Lsn::default() }))
 }

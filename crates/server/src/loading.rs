@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use features::archive::{self, Archive};
 use features::blocking::{self, Blocklist};
 use features::offline::Held;
 use step::{Domain, LastSeen, Roster};
-use store::{KeptLetter, StoreError};
+use store::{Fate, KeptLetter, StoreError};
 use xmpp::jid::BareJid;
 
 use crate::account::Account;
@@ -37,7 +38,7 @@ pub async fn entity(
     };
     loop {
         match read(node, address, &domain, before.as_ref()).await {
-            Ok((found, letters)) => return (carry_over(found, before), letters),
+            Ok((found, letters)) => return (carry_over(node, found, before), letters),
             Err(error) => {
                 tracing::error!(%error, entity = %address, "an entity could not be read; trying again");
                 node.world.clock.sleep(RETRY_AFTER).await;
@@ -74,10 +75,13 @@ async fn account(
     let requests = store.notes(address, step::roster::REQUESTS).await?;
     let held = store.offline_size(address).await?;
     let blocked = store.notes(address, blocking::TOPIC).await?;
+    let archived = store.archive_state(address).await?;
+    let preferences = store.note(address, archive::TOPIC, archive::KEY).await?;
     let mut account = nobody.with_account(false);
     account.roster = Roster::load(version, items, requests);
     account.blocklist = Blocklist::load(blocked);
-    account.held = Held::load(held.count, held.bytes, held.last_id);
+    account.archive = Archive::load(&domain.seal, address, record.created, archived, preferences.as_deref());
+    account.held = Held::load(held);
     account.last_seen = LastSeen { at: record.seen_at, status: record.seen_status };
     if before.is_none() {
         restore_sessions(node, &mut account).await?;
@@ -115,7 +119,7 @@ async fn restore_sessions(node: &Node, account: &mut Account) -> Result<(), Stor
 }
 
 /// Sessions are not in the store: they go on as they were.
-fn carry_over(mut found: Entity, before: Option<Entity>) -> Entity {
+fn carry_over(node: &Node, mut found: Entity, before: Option<Entity>) -> Entity {
     match (&mut found, before) {
         (Entity::Account(account), Some(Entity::Account(before))) => {
             account.sessions = before.sessions;
@@ -124,8 +128,11 @@ fn carry_over(mut found: Entity, before: Option<Entity>) -> Entity {
             account.over = before.over;
             account.has_streams = before.has_streams;
             account.copied = before.copied;
+            account.archive.carry_over(&before.archive);
             account.departed = before.departed;
             account.taken_back = before.taken_back;
+            // Of what is lost itself, its sender has been told.
+            account.taken_back.retain(|taken| node.commits.fate(taken.lsn) != Fate::Failed);
         }
         (Entity::Account(account), Some(Entity::Nobody(before))) => account.doors = before.doors,
         (Entity::Nobody(nobody), Some(Entity::Account(before))) => nobody.doors = before.doors,

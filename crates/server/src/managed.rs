@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use step::SessionId;
+use store::Lsn;
 use xmpp::stanza::Stanza;
 
 use crate::door::{Outgoing, Undelivered};
@@ -76,6 +77,8 @@ impl Managed {
             stanza: stanza.clone(),
             at,
             shared: shared.cloned(),
+            // It leaves: all that it rests on is committed.
+            lsn: Lsn::default(),
         };
         match outgoing {
             Outgoing::Managed(_) => self.begun = true,

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use features::archive::Archive;
 use features::blocking::Blocklist;
 use features::carbons::Copied;
 use features::offline::Held;
 use features::{delivery, presence};
 use step::{Domain, LastSeen, Roster, SessionId, Sessions, Step, Stop};
-use store::Write;
+use store::{ArchiveState, Write};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::BareJid;
 use xmpp::stanza::{Kind, Stanza, Type};
@@ -43,7 +44,10 @@ impl Nobody {
                 let account = self.jid.clone();
                 step.write(Write::AccountCreate { account, credentials, at: step.wall });
                 told.tell(asker, Ok(()));
-                return Some(self.with_account(false));
+                let mut account = self.with_account(false);
+                let (seal, state) = (&self.domain.seal, ArchiveState::default());
+                account.archive = Archive::load(seal, &self.jid, step.wall, state, None);
+                return Some(account);
             }
             Letter::Bind { door, resource, anonymous: true } => {
                 let mut account = self.with_account(true);
@@ -121,6 +125,7 @@ impl Nobody {
             over: Vec::new(),
             roster: Roster::default(),
             blocklist: Blocklist::default(),
+            archive: Archive::default(),
             copied: Copied::default(),
             held: Held::default(),
             last_seen: LastSeen::default(),

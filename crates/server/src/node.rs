@@ -9,8 +9,8 @@ use features::{caps, disco, subscription};
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use step::{Domain, SessionId, World};
-use store::{Fate, Store, StoreError};
+use step::{Domain, Seal, SessionId, World};
+use store::{Due, Fate, Lsn, Store, StoreError, Write};
 use stream::C2sSettings;
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
@@ -27,6 +27,9 @@ use crate::seat::Seat;
 const SLEEPS_AFTER: Duration = Duration::from_secs(300);
 /// How often the directory is looked through for such accounts.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// How often archives are looked through for what is to be cleared away.
+const CLEAR_EVERY: Duration = Duration::from_secs(600);
 
 /// While commits fail, entities that rest on them are looked for no more often than this.
 const HEAL_EVERY: Duration = Duration::from_millis(500);
@@ -75,8 +78,9 @@ impl Node {
         commands: Arc<dyn Commands>,
     ) -> Arc<Node> {
         let commits = Commits::new(store.log());
-        let domains =
-            config.domains().into_iter().map(|domain| (domain.name().to_owned(), Arc::new(domain))).collect();
+        let sealed = |domain: Domain| Domain { seal: Seal(secret), ..domain };
+        let named = |domain: Domain| (domain.name().to_owned(), Arc::new(sealed(domain)));
+        let domains = config.domains().into_iter().map(named).collect();
         let node = Arc::new(Node {
             streams: Arc::new(streams(&config, secret)),
             started: world.clock.now(),
@@ -93,6 +97,7 @@ impl Node {
         node.world.spawn.spawn(Box::pin(node.commits.clone().open_doors()));
         node.world.spawn.spawn(Box::pin(sweep(Arc::downgrade(&node))));
         node.world.spawn.spawn(Box::pin(heal(Arc::downgrade(&node))));
+        node.world.spawn.spawn(Box::pin(clear(Arc::downgrade(&node))));
         node
     }
 
@@ -238,4 +243,45 @@ async fn heal(node: std::sync::Weak<Node>) {
         drop(node);
         pause.await;
     }
+}
+
+/// Clears archives away, as long as the node lives: what is older than its domain keeps it, and what accounts have
+/// left.
+async fn clear(node: std::sync::Weak<Node>) {
+    loop {
+        let Some(sleep) = node.upgrade().map(|node| node.world.clock.sleep(CLEAR_EVERY)) else { return };
+        sleep.await;
+        let Some(now) = node.upgrade() else { return };
+        let (wall, mut due) = (now.world.clock.wall(), vec![Due::Gone]);
+        for domain in now.domains() {
+            let before = domain.archive_keep.and_then(|keep| wall.checked_sub(keep));
+            due.extend(before.map(|before| Due::Before(domain.name().to_owned(), before)));
+        }
+        drop(now);
+        for due in due {
+            if let Err(error) = clear_away(&node, &due).await {
+                tracing::error!(%error, ?due, "archives could not be cleared away; later");
+            }
+        }
+    }
+}
+
+/// Clears away all that is due, batch by batch: in between others write.
+async fn clear_away(node: &std::sync::Weak<Node>, due: &Due) -> Result<(), StoreError> {
+    while let Some(node) = node.upgrade() {
+        let clearings = node.store.archive_due(due).await?;
+        if clearings.is_empty() {
+            return Ok(());
+        }
+        for clearing in clearings {
+            let Ok(lsn) = node.commits.log().append(Lsn::default(), vec![Write::ArchiveClear(clearing)])
+            else {
+                return Ok(());
+            };
+            if node.commits.settled(lsn).await != Fate::Committed {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }

@@ -1,8 +1,9 @@
 //! The order of everything that passes through an account: read it from top to bottom, this is all there is.
 
-use features::delivery::Reached;
+use std::slice;
+
 use features::presence::Became;
-use features::{blocking, carbons, delivery, last_activity, offline, presence, subscription};
+use features::{archive, blocking, carbons, delivery, last_activity, offline, presence, subscription};
 use step::{SessionId, Step, Stop};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::Jid;
@@ -32,7 +33,8 @@ pub fn leaving(a: &mut Account, session: SessionId, stanza: Stanza, step: &mut S
 
 /// What happens to a stanza that arrives for the account.
 pub fn arriving(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
-    take_in(a, offline::without_forged_stamps(stanza, step), step);
+    let stanza = offline::without_forged_stamps(stanza, step);
+    take_in(a, archive::without_forged_ids(stanza, &a.jid), step);
 }
 
 fn take_in(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
@@ -50,7 +52,10 @@ fn take_in(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
 /// What happens to stanzas that were delivered to a session which never took them: a message takes its way anew, as if
 /// the session had not been there, unless another session has it too.
 pub fn undelivered(a: &mut Account, taken_back: Vec<Undelivered>, step: &mut Step<'_>) {
-    for Undelivered { stanza, at, shared } in taken_back {
+    for Undelivered { stanza, at, shared, lsn } in taken_back {
+        if archive::is_result(&stanza, &a.jid) {
+            continue;
+        }
         let stanza = match carbons::is_copy(&stanza, &a.jid) {
             false => stanza,
             true => match carbons::received(&stanza).filter(|_| shared.is_some()) {
@@ -63,7 +68,7 @@ pub fn undelivered(a: &mut Account, taken_back: Vec<Undelivered>, step: &mut Ste
                 continue;
             }
             let late = offline::taken_back(&stanza, at, step);
-            a.taken_back.push(Undelivered { stanza, at, shared });
+            a.taken_back.push(Undelivered { stanza, at, shared, lsn });
             take_in(a, late, step);
         } else if stanza.is_request() && stanza.from.as_ref().is_none_or(|from| *from != *a.jid) {
             stopped(&stanza, Condition::RecipientUnavailable.into(), step);
@@ -82,8 +87,10 @@ fn message_leaving(
         // RFC 6120 §10.3.1: without an address it is for the account itself.
         message.to = Some(a.jid.clone().into());
     }
+    message = archive::without_forged_ids(message, &a.jid);
     blocking::may_send(&a.blocklist, &message)?;
-    carbons::copy_sent(&mut a.copied, &a.sessions, &a.jid, session, &message, step);
+    let kept = archive::keep_sent(&mut a.archive, &a.roster, &a.jid, &mut message, step);
+    carbons::copy_sent(&mut a.copied, &a.sessions, &a.jid, session, &kept, step);
     step.route(message);
     Ok(())
 }
@@ -91,13 +98,11 @@ fn message_leaving(
 /// In order, to a message arriving at the account.
 fn message_arriving(a: &mut Account, message: Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
     blocking::may_receive(&a.blocklist, &message)?;
-    if let Some(session) = offline::queue_behind(&mut a.held, &a.sessions, &a.jid, &message, step)? {
-        let watching = carbons::watching(&mut a.copied, &a.sessions, &[session], &message);
-        carbons::copy_received(&a.sessions, &a.jid, &Reached::Nobody, &watching, &message, step);
-        return Ok(());
-    }
-    let reached = delivery::reach(&a.sessions, &message)?;
-    let watching = carbons::watching(&mut a.copied, &a.sessions, reached.sessions(), &message);
+    let behind = offline::queues_behind(&a.held, &a.sessions, &message);
+    let reached = delivery::reach(&a.sessions, behind, &message)?;
+    let message = archive::keep_received(&mut a.archive, &a.roster, &a.jid, message, step);
+    let has_it = behind.as_ref().map_or(reached.sessions(), slice::from_ref);
+    let watching = carbons::watching(&mut a.copied, &a.sessions, has_it, &message);
     delivery::deliver(&reached, &watching, &message, step);
     carbons::copy_received(&a.sessions, &a.jid, &reached, &watching, &message, step);
     offline::keep(&mut a.held, &a.jid, &reached, &message, step)

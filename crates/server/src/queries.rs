@@ -2,7 +2,8 @@
 
 use features::registration::{self, Wish};
 use features::{
-    blocking, carbons, disco, last_activity, ping, private, roster, subscription, time, vcard, version,
+    archive, blocking, carbons, disco, last_activity, ping, private, roster, subscription, time, vcard,
+    version,
 };
 use step::{Reply, SessionId, Step, Stop};
 use xmpp::error::Condition;
@@ -15,7 +16,7 @@ use crate::host::Host;
 use crate::moments;
 
 /// Whether an iq from one of the account's sessions is answered by the account itself (RFC 6120 §10.3.3), among them a
-/// registration request to the own domain (XEP-0077 §3.3).
+/// registration request to the own domain (XEP-0077 §3.3). COMPAT: some clients look for the archive on the domain.
 pub fn is_for_own_account(a: &Account, iq: &Stanza) -> bool {
     match &iq.to {
         None => true,
@@ -23,7 +24,7 @@ pub fn is_for_own_account(a: &Account, iq: &Stanza) -> bool {
         Some(to) => {
             iq.is_request()
                 && to.as_str() == a.domain.name()
-                && iq.first_name().is_some_and(|(namespace, _)| namespace == ns::REGISTER)
+                && iq.first_name().is_some_and(|(namespace, _)| matches!(namespace, ns::REGISTER | ns::MAM))
         }
     }
 }
@@ -52,6 +53,7 @@ pub fn own_account(
         }
         ns::DISCO_INFO | ns::DISCO_ITEMS => disco::answer_account(CARDS, &a.jid, a.kind(), &a.sessions, iq),
         ns::CARBONS => carbons::answer_own(&mut a.sessions, session, iq),
+        ns::MAM => archive::answer_own(&mut a.archive, &mut a.sessions, &a.jid, session, iq, step),
         ns::VCARD => vcard::answer_own(&a.jid, iq, step),
         ns::PRIVATE => private::answer_own(&a.jid, iq, step),
         ns::REGISTER => match registration::wish(&a.jid, iq)? {
@@ -91,6 +93,7 @@ pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Resul
         (ns::PRIVATE, _) => private::answer_other(),
         (ns::BLOCKING, _) => blocking::answer_other(),
         (ns::CARBONS, _) => carbons::answer_other(),
+        (ns::MAM, _) => archive::answer_other(),
         (ns::LAST, true) => last_activity::answer_account(&a.sessions, &a.last_seen, iq, step.wall),
         (ns::LAST, false) => last_activity::answer_stranger(),
         (ns::PING, true) => ping::answer(iq),
@@ -120,6 +123,7 @@ pub fn nobody(iq: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
         ns::PRIVATE => private::answer_other(),
         ns::BLOCKING => blocking::answer_other(),
         ns::CARBONS => carbons::answer_other(),
+        ns::MAM => archive::answer_other(),
         ns::LAST => last_activity::answer_stranger(),
         _ => Err(Condition::ServiceUnavailable.into()),
     }?;
@@ -145,6 +149,7 @@ pub fn host(host: &mut Host, iq: &Stanza, step: &mut Step<'_>) -> Result<(), Sto
         ns::TIME => time::answer(iq, step.wall),
         ns::LAST => last_activity::answer_host(iq, step.now.saturating_duration_since(host.started)),
         ns::REGISTER => registration::answer_other(iq),
+        ns::MAM => archive::answer_other(),
         _ => Err(Condition::ServiceUnavailable.into()),
     }?;
     if let Some(answer) = reply.stanza(iq) {

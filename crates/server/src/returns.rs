@@ -1,6 +1,6 @@
 //! Who gets what comes back: rows that were read, keys that were derived, messages that have left.
 
-use features::{offline, private, registration, vcard};
+use features::{archive, offline, private, registration, vcard};
 use step::{Return, Returned, Step};
 
 use crate::account::Account;
@@ -10,7 +10,8 @@ use crate::{moments, resumption};
 pub fn to_account(a: &mut Account, back: Return, what: Returned, step: &mut Step<'_>) {
     match (back, what) {
         (Return::Offline(session), Returned::Offline(rows)) => {
-            offline::read(&mut a.held, &a.jid, &a.sessions, session, rows, step);
+            let identified = |message, seq| archive::identified(&a.archive, &a.jid, message, seq);
+            offline::read(&mut a.held, &a.jid, &a.sessions, session, rows, &identified, step);
         }
         (Return::Offline(session), _) => offline::unreadable(session, step),
         (Return::OfflineAgain(session), _) => offline::again(&a.held, &a.jid, session, step),
@@ -19,6 +20,12 @@ pub fn to_account(a: &mut Account, back: Return, what: Returned, step: &mut Step
             if resumption::is_in_vain(a, session, turn) {
                 moments::session_over(a, session, step);
             }
+        }
+        (Return::Archive(session, asked), what) => {
+            archive::returned(&a.archive, &a.jid, session, asked, what, step);
+        }
+        (Return::Retraction(retraction), what) => {
+            archive::retraction_returned(&a.jid, &retraction, what, step);
         }
         (Return::VCard(asked), what) => vcard::returned(&a.jid, asked, what, step),
         (Return::Private(asked), what) => private::returned(&a.jid, asked, what, step),

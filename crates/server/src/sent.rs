@@ -294,19 +294,23 @@ mod tests {
     use super::*;
     use std::time::SystemTime;
     use step::SessionId;
+    use store::Lsn;
     use xmpp::stanza::{Stanza, Type};
 
     fn sent(count: usize) -> Sent {
         let mut sent = Sent::default();
         for number in 0..count {
             let stanza = Stanza::message(Type::Chat).with_id(number.to_string());
-            sent.push(Undelivered { stanza, at: SystemTime::UNIX_EPOCH, shared: None }, number % 2 == 1);
+            sent.push(
+                Undelivered { stanza, at: SystemTime::UNIX_EPOCH, shared: None, lsn: Lsn::default() },
+                number % 2 == 1,
+            );
         }
         sent
     }
 
     fn unread(stanza: Stanza) -> Undelivered {
-        Undelivered { stanza, at: SystemTime::UNIX_EPOCH, shared: None }
+        Undelivered { stanza, at: SystemTime::UNIX_EPOCH, shared: None, lsn: Lsn::default() }
     }
 
     #[test]

@@ -193,6 +193,8 @@ pub struct Kept {
     pub blocked: Vec<BareJid>,
     /// The numbers of messages that are held for it.
     pub held: Vec<MessageNo>,
+    /// The numbers of messages in its archive, in order.
+    pub archived: Vec<MessageNo>,
 }
 
 /// The number in an id of a message.

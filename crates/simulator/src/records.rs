@@ -1,11 +1,11 @@
 //! What the store has of every account when a rehearsal is at rest.
 
 use futures_util::FutureExt;
-use store::StoreError;
+use store::{ArchiveQuery, Page, StoreError};
 use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
 
-use crate::event::{Kept, message_number};
+use crate::event::{Kept, MessageNo, message_number};
 use crate::house::House;
 
 /// The records of these accounts.
@@ -25,6 +25,7 @@ async fn kept(house: &House, account: &BareJid) -> Result<Kept, StoreError> {
         notes.into_iter().filter_map(|(key, _)| BareJid::new(&key).ok()).collect()
     };
     let held = store.offline(account, 0, usize::MAX).await?;
+    let archived = archive(house, account).await?;
     let ids = held.iter().filter_map(|message| Stanza::read(&message.xml).ok()?.id);
     Ok(Kept {
         account: account.clone(),
@@ -32,5 +33,22 @@ async fn kept(house: &House, account: &BareJid) -> Result<Kept, StoreError> {
         requests: addresses(store.notes(account, step::roster::REQUESTS).await?),
         blocked: addresses(store.notes(account, features::blocking::TOPIC).await?),
         held: ids.filter_map(|id| message_number(&id)).collect(),
+        archived,
     })
+}
+
+/// The numbers of messages in an archive, read as clients read it: page by page.
+async fn archive(house: &House, account: &BareJid) -> Result<Vec<MessageNo>, StoreError> {
+    const PAGE: usize = 10;
+    let (mut numbers, mut page) = (Vec::new(), Page::First);
+    loop {
+        let query = ArchiveQuery { page, max: PAGE, ..ArchiveQuery::default() };
+        let Some(read) = house.store().archive_page(account, &query).await? else { return Ok(numbers) };
+        let ids = read.messages.iter().filter_map(|message| Stanza::read(&message.xml).ok()?.id);
+        numbers.extend(ids.filter_map(|id| message_number(&id)));
+        match read.messages.last() {
+            Some(last) if !read.complete => page = Page::After(last.seq),
+            _ => return Ok(numbers),
+        }
+    }
 }

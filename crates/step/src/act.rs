@@ -1,11 +1,11 @@
 //! What a step wants done when it ends, and who gets what comes back.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use store::{Credentials, OfflineMessage};
+use store::{ArchivePage, ArchiveQuery, ArchivedMessage, Credentials, OfflineMessage};
 use xmpp::error::{StanzaError, StreamError};
-use xmpp::jid::{BareJid, FullJid};
+use xmpp::jid::{BareJid, FullJid, Jid};
 use xmpp::stanza::Stanza;
 
 use crate::sessions::SessionId;
@@ -81,6 +81,29 @@ pub enum Read {
         /// Which.
         topic: &'static str,
     },
+    /// A page of an archive.
+    Archive {
+        /// Whose.
+        owner: BareJid,
+        /// Which part of it.
+        query: Box<ArchiveQuery>,
+    },
+    /// Where an archive begins and ends.
+    ArchiveEnds {
+        /// Whose.
+        owner: BareJid,
+    },
+    /// The latest message in an archive with this id of its sender's.
+    Archived {
+        /// Whose.
+        owner: BareJid,
+        /// With whom the conversation is.
+        with: BareJid,
+        /// Whether the owner has sent it.
+        sent: bool,
+        /// The id.
+        id: String,
+    },
 }
 
 /// Something that is computed, or decided elsewhere, beside the step.
@@ -117,6 +140,21 @@ pub enum Return {
     PasswordChange(Asked),
     /// The outcome of a desk command (XEP-0050).
     Command(Asked),
+    /// What this session asked of the archive (XEP-0313).
+    Archive(SessionId, Asked),
+    /// The archived message that its sender retracts (XEP-0424).
+    Retraction(Box<Retraction>),
+}
+
+/// A message that takes back another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retraction {
+    /// The id of the message that does so.
+    pub id: String,
+    /// Who does.
+    pub from: Jid,
+    /// When.
+    pub at: SystemTime,
 }
 
 /// The iq that waits for its answer.
@@ -134,6 +172,8 @@ impl Return {
             Return::Private(_) => "Private",
             Return::PasswordChange(_) => "PasswordChange",
             Return::Command(_) => "Command",
+            Return::Archive(..) => "Archive",
+            Return::Retraction(_) => "Retraction",
         }
     }
 
@@ -143,11 +183,13 @@ impl Return {
             Return::VCard(asked)
             | Return::Private(asked)
             | Return::PasswordChange(asked)
-            | Return::Command(asked) => Some(asked),
+            | Return::Command(asked)
+            | Return::Archive(_, asked) => Some(asked),
             Return::Offline(_)
             | Return::OfflineAgain(_)
             | Return::OfflineLeft(_)
-            | Return::Resumption(..) => None,
+            | Return::Resumption(..)
+            | Return::Retraction(_) => None,
         }
     }
 }
@@ -163,6 +205,12 @@ pub enum Returned {
     Offline(Vec<OfflineMessage>),
     /// Rows of notes: key and value.
     Notes(Vec<(String, Vec<u8>)>),
+    /// A page of an archive; `None`: an id that was named is not in it.
+    Archive(Option<ArchivePage>),
+    /// The numbers and times of the first and the last message of an archive, if there are any.
+    ArchiveEnds(Option<[(u64, SystemTime); 2]>),
+    /// An archived message, if it was found.
+    Archived(Option<ArchivedMessage>),
     /// Derived keys.
     Keys(Credentials),
     /// What a desk command answered: lines to show, or why it was refused.

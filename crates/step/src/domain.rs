@@ -1,6 +1,8 @@
 //! One of our domains and its settings, as features see them.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use xmpp::jid::{BareJid, Jid};
 
@@ -46,6 +48,16 @@ impl Default for Limits {
     }
 }
 
+/// The server's secret, of which identifiers are made that nobody can guess. It is never shown.
+#[derive(Clone, Copy, Default)]
+pub struct Seal(pub [u8; 32]);
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Seal")
+    }
+}
+
 /// A domain that we serve.
 #[derive(Debug, Clone)]
 pub struct Domain {
@@ -57,6 +69,10 @@ pub struct Domain {
     pub admins: Arc<[BareJid]>,
     /// Contact addresses shown by service discovery (XEP-0157), as field and address.
     pub contacts: Arc<[(String, String)]>,
+    /// How long what was said stays in archives; for ever if it is not said.
+    pub archive_keep: Option<Duration>,
+    /// What identifiers are made of.
+    pub seal: Seal,
     /// Limits on what an account may hold.
     pub limits: Limits,
 }

@@ -4,14 +4,15 @@ pub mod act;
 pub mod card;
 pub mod domain;
 pub mod roster;
+pub mod rules;
 pub mod sessions;
 pub mod step;
 pub mod stop;
 pub mod world;
 
-pub use act::{Act, Asked, Question, Read, Resumable, Return, Returned, Work};
+pub use act::{Act, Asked, Question, Read, Resumable, Retraction, Return, Returned, Work};
 pub use card::Card;
-pub use domain::Domain;
+pub use domain::{Domain, Seal};
 pub use roster::Roster;
 pub use sessions::{LastSeen, Session, SessionId, Sessions};
 pub use step::{Step, Yield};

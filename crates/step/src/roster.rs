@@ -112,6 +112,11 @@ impl Roster {
         }
     }
 
+    /// Whether this address is a contact.
+    pub fn contains(&self, contact: &BareJid) -> bool {
+        self.items.contains_key(contact)
+    }
+
     /// Whether this address sees the account's presence.
     pub fn sees_me(&self, contact: &BareJid) -> bool {
         self.items.get(contact).is_some_and(|item| is_from(item.subscription))

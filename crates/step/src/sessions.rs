@@ -40,6 +40,8 @@ pub struct Session {
     pub resumable: bool,
     /// Whether it wants copies of what other devices receive and send (XEP-0280 §4).
     pub carbons: bool,
+    /// The number up to which it takes what was archived out of the archive itself (XEP-0313 §6.1.1); 0: it does not.
+    pub archive_read: u64,
     /// Whom it has sent directed presence, and who must hear that it leaves (RFC 6121 §4.6.3).
     pub directed: BTreeSet<Jid>,
     /// When it was last heard, for last activity (XEP-0012).
@@ -59,6 +61,7 @@ impl Session {
             watches_blocklist: false,
             resumable: false,
             carbons: false,
+            archive_read: 0,
             directed: BTreeSet::new(),
             heard: now,
         }

@@ -1,6 +1,7 @@
 //! The memory: what is kept of accounts, in SQLite or PostgreSQL, and the one log through which everything is written.
 
 mod accounts;
+mod archive;
 mod db;
 mod error;
 #[cfg(feature = "fixture")]
@@ -17,6 +18,10 @@ mod url;
 mod write;
 
 pub use accounts::{AccountRecord, Credentials, ScramHash, StoredKeys};
+pub use archive::{
+    ArchiveMessage, ArchivePage, ArchiveQuery, ArchiveState, ArchivedMessage, Clearing, Due, Page,
+    RETRACTABLE, WORD_BYTES_MAX, WORDS_MAX, words,
+};
 pub use db::rehearsal::Rehearsal;
 pub use error::StoreError;
 pub use letters::KeptLetter;

@@ -1,7 +1,7 @@
 //! Messages that wait for their account (XEP-0160), in the order of the numbers that the account gave them.
 //!
 //! The table is a plain one: rows are appended, and an index (owner, id) finds them. At the volume of held messages
-//! the index's random leaf in the commit is cheap enough; the archive will need more thought (docs/build/stepping.md).
+//! the index's random leaf in the commit is cheap enough. What is in the owner's archive as well is kept there alone.
 
 use std::time::SystemTime;
 
@@ -19,8 +19,12 @@ pub struct OfflineMessage {
     pub id: u64,
     /// When it came.
     pub at: SystemTime,
-    /// The stanza.
+    /// Its number in the owner's archive, if it is there.
+    pub archived: Option<u64>,
+    /// The stanza; as it was archived, if it is kept there alone.
     pub xml: Vec<u8>,
+    /// How many bytes it takes where it is held; 0 if it is kept in the archive alone.
+    pub held_bytes: usize,
 }
 
 /// How much waits for an account.
@@ -28,8 +32,10 @@ pub struct OfflineMessage {
 pub struct OfflineSize {
     /// Messages.
     pub count: usize,
-    /// Bytes of XML.
+    /// Bytes of XML, without what is kept in the archive alone.
     pub bytes: usize,
+    /// Messages that are in the archive.
+    pub archived: usize,
     /// The highest number ever used, delivered or not; 0 before the first. The next message gets a higher one, so
     /// that a late [`crate::Write::OfflineDrop`] never meets a message it does not mean.
     pub last_id: u64,
@@ -46,16 +52,24 @@ impl Store {
         after: u64,
         limit: usize,
     ) -> Result<Vec<OfflineMessage>, StoreError> {
-        const SQL: &str = "SELECT id, at, xml FROM offline WHERE owner = $1 AND id > $2 ORDER BY id LIMIT $3";
+        const SQL: &str = "SELECT o.id, o.at, o.archived, o.xml, b.xml FROM offline o \
+             LEFT JOIN archive_owners w ON w.owner = o.owner \
+             LEFT JOIN archive a ON a.owner = w.id AND a.seq = o.archived AND length(o.xml) = 0 \
+             LEFT JOIN archive_bodies b ON b.place = a.body \
+             WHERE o.owner = $1 AND o.id > $2 ORDER BY o.id LIMIT $3";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let values = vec![owned(owner), signed(after).into(), limit.into()];
         let rows = self.db().read(SQL, values).await?;
         rows.into_iter()
             .map(|mut row| {
+                let archived = row.maybe_integer(2)?.map(number).transpose()?;
+                let (held, in_archive) = (row.blob(3)?, row.maybe_blob(4)?);
                 Ok(OfflineMessage {
                     id: number(row.integer(0)?)?,
                     at: instant(row.integer(1)?)?,
-                    xml: row.blob(2)?,
+                    archived,
+                    held_bytes: held.len(),
+                    xml: in_archive.unwrap_or(held),
                 })
             })
             .collect()
@@ -67,7 +81,7 @@ impl Store {
     /// When the store cannot be read.
     pub async fn offline_size(&self, owner: &BareJid) -> Result<OfflineSize, StoreError> {
         const SQL: &str = "SELECT COUNT(*), CAST(COALESCE(SUM(length(xml)), 0) AS BIGINT), \
-             COALESCE(MAX(id), 0), COALESCE((SELECT last_id FROM offline_last WHERE owner = $1), 0) \
+             COALESCE(MAX(id), 0), COALESCE((SELECT last_id FROM offline_last WHERE owner = $1), 0), COUNT(archived) \
              FROM offline WHERE owner = $1";
         let rows = self.db().read(SQL, vec![owned(owner)]).await?;
         let Some(mut row) = rows.into_iter().next() else { return Ok(OfflineSize::default()) };
@@ -76,6 +90,7 @@ impl Store {
             count: held(row.integer(0)?)?,
             bytes: held(row.integer(1)?)?,
             last_id: number(row.integer(2)?.max(row.integer(3)?))?,
+            archived: held(row.integer(4)?)?,
         })
     }
 }
@@ -84,6 +99,21 @@ pub(crate) fn keep(owner: &BareJid, id: u64, at: SystemTime, xml: &[u8], sink: &
     const SQL: &str = "INSERT INTO offline (owner, id, at, xml) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (owner, id) DO UPDATE SET at = excluded.at, xml = excluded.xml";
     sink.run(SQL, &[owner.as_str().into(), signed(id).into(), micros(at).into(), xml.into()]);
+}
+
+pub(crate) fn keep_archived(
+    owner: &BareJid,
+    id: u64,
+    at: SystemTime,
+    archived: u64,
+    xml: &[u8],
+    sink: &mut dyn Sink,
+) {
+    const SQL: &str = "INSERT INTO offline (owner, id, at, xml, archived) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (owner, id) DO UPDATE SET at = excluded.at, xml = excluded.xml, archived = excluded.archived";
+    let values =
+        [owner.as_str().into(), signed(id).into(), micros(at).into(), xml.into(), signed(archived).into()];
+    sink.run(SQL, &values);
 }
 
 pub(crate) fn drop_up_to(owner: &BareJid, up_to: u64, sink: &mut dyn Sink) {

@@ -7,8 +7,8 @@ use xmpp::jid::BareJid;
 use crate::db::Sink;
 use crate::roster::BETWEEN_GROUPS;
 use crate::{
-    Credentials, KeptLetter, KeptSession, OwedStanza, RosterItem, accounts, letters, notes, offline, roster,
-    sessions,
+    ArchiveMessage, Clearing, Credentials, KeptLetter, KeptSession, OwedStanza, RosterItem, accounts,
+    archive, letters, notes, offline, roster, sessions,
 };
 
 /// The longest key of a row, in bytes: its owner, topic and name together. PostgreSQL's indexes hold 2,704 bytes a row
@@ -88,6 +88,32 @@ pub enum Write {
         /// Up to this one.
         up_to: u64,
     },
+    /// A message is held for an absent account in whose archive it is.
+    OfflineKeepArchived {
+        /// Whose.
+        owner: BareJid,
+        /// Its place in the owner's order.
+        id: u64,
+        /// When it came.
+        at: SystemTime,
+        /// Its number in the owner's archive.
+        archived: u64,
+        /// The stanza, where it is not as it was archived; else empty: it is kept once.
+        xml: Vec<u8>,
+    },
+    /// A message goes into an archive.
+    ArchiveKeep(Box<ArchiveMessage>),
+    /// Another stanza stands in the place of one that was archived.
+    ArchiveReplace {
+        /// Whose archive.
+        owner: BareJid,
+        /// Its number.
+        seq: u64,
+        /// The new stanza.
+        xml: Vec<u8>,
+    },
+    /// The oldest messages of an archive are cleared away.
+    ArchiveClear(Clearing),
     /// A letter goes to another entity.
     LetterKeep(KeptLetter),
     /// A letter has been read.
@@ -178,10 +204,17 @@ impl Write {
                 return Err("the name of a group holds what stands between groups");
             }
             Write::RosterPut { item, .. } => (text(item.name.iter().chain(&item.groups))?, 0, 0),
-            Write::RosterRemove { .. } | Write::OfflineDrop { .. } | Write::SessionsForget { .. } => {
-                (0, 0, 0)
+            Write::RosterRemove { .. }
+            | Write::OfflineDrop { .. }
+            | Write::SessionsForget { .. }
+            | Write::ArchiveClear(_) => (0, 0, 0),
+            Write::OfflineKeep { xml, .. }
+            | Write::OfflineKeepArchived { xml, .. }
+            | Write::ArchiveReplace { xml, .. } => (0, 0, xml.len()),
+            Write::ArchiveKeep(message) => {
+                let texts = text(message.id.iter().chain(&message.words))?;
+                (texts, 0, message.xml.len())
             }
-            Write::OfflineKeep { xml, .. } => (0, 0, xml.len()),
             Write::LetterKeep(letter) => (0, text([&letter.key])?, letter.xml.len()),
             Write::LetterDrop { key } => (0, text([key])?, 0),
             Write::SessionPut { session, .. } => (0, text([&session.key])?, session.state.len()),
@@ -214,6 +247,7 @@ impl Write {
                 accounts::erase(account, sink);
                 roster::erase(account, sink);
                 offline::erase(account, sink);
+                archive::erase(account, sink);
                 notes::erase(account, sink);
                 sessions::erase(account, sink);
             }
@@ -224,6 +258,12 @@ impl Write {
             Write::RosterRemove { owner, version, jid } => roster::remove(owner, *version, jid, sink),
             Write::OfflineKeep { owner, id, at, xml } => offline::keep(owner, *id, *at, xml, sink),
             Write::OfflineDrop { owner, up_to } => offline::drop_up_to(owner, *up_to, sink),
+            Write::OfflineKeepArchived { owner, id, at, archived, xml } => {
+                offline::keep_archived(owner, *id, *at, *archived, xml, sink);
+            }
+            Write::ArchiveKeep(message) => archive::keep(message, sink),
+            Write::ArchiveReplace { owner, seq, xml } => archive::replace(owner, *seq, xml, sink),
+            Write::ArchiveClear(clearing) => archive::clear(clearing, sink),
             Write::LetterKeep(letter) => letters::keep(letter, sink),
             Write::LetterDrop { key } => letters::drop(key, sink),
             Write::SessionPut { owner, session } => sessions::put(owner, session, sink),

@@ -1,8 +1,8 @@
 //! Accounts: who has one, with which keys, in which order they are listed, and that nothing stays of one that goes.
 
 use store::{
-    AccountRecord, Credentials, Fate, KeptLetter, KeptSession, Lsn, OwedStanza, RosterItem, ScramHash,
-    StoredKeys, Write,
+    AccountRecord, ArchiveMessage, Credentials, Due, Fate, KeptLetter, KeptSession, Lsn, OwedStanza,
+    RosterItem, ScramHash, StoredKeys, Write,
 };
 
 use crate::home::{Home, Opened, at, hex, jid, note, on_both};
@@ -174,6 +174,19 @@ fn everything_of(account: &str) -> Vec<Write> {
     let (state, handled, acked) = (Vec::new(), 0, 0);
     let session = KeptSession { key: "session".to_owned(), state, handled, acked, over_at: None };
     let owed = OwedStanza { number: 1, at: at(1), shared: Vec::new(), xml: b"<message/>".to_vec() };
+    let message = ArchiveMessage {
+        owner: owner.clone(),
+        seq: 1,
+        first: true,
+        at: at(1),
+        peak: at(1),
+        with: owner.clone().into(),
+        sent: true,
+        id: None,
+        xml: format!("<message from='{account}'/>").into_bytes(),
+        same_as: None,
+        words: vec!["word".to_owned()],
+    };
     vec![
         create(account, 1),
         Write::AccountSeen { account: owner.clone(), at: at(1), status: Some("gone".to_owned()) },
@@ -181,10 +194,22 @@ fn everything_of(account: &str) -> Vec<Write> {
         Write::OfflineKeep { owner: owner.clone(), id: 1, at: at(1), xml: b"<message/>".to_vec() },
         Write::OfflineKeep { owner: owner.clone(), id: 2, at: at(1), xml: b"<message/>".to_vec() },
         Write::OfflineDrop { owner: owner.clone(), up_to: 1 },
+        Write::ArchiveKeep(Box::new(message)),
         Write::Note { owner: owner.clone(), topic: "topic", key: "key".to_owned(), value: Some(vec![1]) },
         Write::SessionPut { owner: owner.clone(), session },
         Write::Owe { owner, key: "session".to_owned(), owed },
     ]
+}
+
+/// Clears away what the archives of accounts that are gone have left.
+async fn clear(opened: &Opened) {
+    loop {
+        let due = opened.store.archive_due(&Due::Gone).await.unwrap();
+        if due.is_empty() {
+            return;
+        }
+        opened.write(due.into_iter().map(Write::ArchiveClear).collect::<Vec<_>>()).await;
+    }
 }
 
 /// Tables in which some value names an address.
@@ -212,6 +237,9 @@ fn of_an_account_that_goes_nothing_stays() {
         let all = [
             "account_keys",
             "accounts",
+            "archive",
+            "archive_bodies",
+            "archive_owners",
             "notes",
             "offline",
             "offline_last",
@@ -223,6 +251,9 @@ fn of_an_account_that_goes_nothing_stays() {
         assert_eq!(named, all);
 
         opened.write([Write::AccountRemove { account: jid("zalice@one.test") }]).await;
+        // What was said is cleared away behind it, in batches.
+        assert_eq!(tables_that_name(home, "zalice@one.test").await, ["archive", "archive_bodies"]);
+        clear(&opened).await;
         assert!(tables_that_name(home, "zalice@one.test").await.is_empty());
         assert_eq!(tables_that_name(home, "alice@one.test.org").await, all, "its neighbour");
         opened.write([Write::AccountRemove { account: jid("zalice@one.test") }]).await;
@@ -250,6 +281,7 @@ fn a_letter_to_an_account_that_goes_waits_until_it_is_read() {
         opened.write([Write::LetterKeep(letter.clone())]).await;
         opened.write([Write::AccountRemove { account: jid("alice@one.test") }]).await;
         assert_eq!(opened.store.letters(&jid("alice@one.test")).await.unwrap(), [letter]);
+        clear(&opened).await;
         assert_eq!(tables_that_name(home, "alice@one.test").await, ["letters"]);
         opened.write([Write::LetterDrop { key: "letter".to_owned() }]).await;
         assert!(tables_that_name(home, "alice@one.test").await.is_empty());

@@ -137,7 +137,11 @@ impl Home {
 
     pub async fn tables(&self) -> Vec<String> {
         let sql = match &self.url {
-            StoreUrl::Sqlite(_) => "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",
+            StoreUrl::Sqlite(_) =>
+            // Those in which SQLite keeps the index of words hold nothing but that.
+            {
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'archive_words_%' ORDER BY name"
+            }
             StoreUrl::Postgres(_) => {
                 "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1"
             }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod archive;
 mod child;
 mod damage;
 mod disk;

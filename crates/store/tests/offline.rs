@@ -13,7 +13,8 @@ fn drop_up_to(up_to: u64) -> Write {
 }
 
 fn message(id: u64, xml: impl Into<Vec<u8>>) -> OfflineMessage {
-    OfflineMessage { id, at: at(1_000 + id), xml: xml.into() }
+    let xml = xml.into();
+    OfflineMessage { id, at: at(1_000 + id), archived: None, held_bytes: xml.len(), xml }
 }
 
 #[test]
@@ -52,7 +53,7 @@ fn messages_may_hold_any_byte_and_be_large() {
         let held = opened.store.offline(&alice, 0, 10).await.unwrap();
         assert_eq!(held, [message(1, all), message(2, large), message(3, Vec::new())]);
         let size = opened.store.offline_size(&alice).await.unwrap();
-        assert_eq!(size, OfflineSize { count: 3, bytes: 256 + (3 << 20), last_id: 3 });
+        assert_eq!(size, OfflineSize { count: 3, bytes: 256 + (3 << 20), archived: 0, last_id: 3 });
     });
 }
 
@@ -82,7 +83,7 @@ fn a_number_is_not_used_again() {
         opened.write([drop_up_to(8)]).await;
         assert_eq!(
             opened.store.offline_size(&alice).await.unwrap(),
-            OfflineSize { count: 0, bytes: 0, last_id: 8 }
+            OfflineSize { count: 0, bytes: 0, archived: 0, last_id: 8 }
         );
         // Nothing to drop, nothing to remember.
         opened.write([drop_up_to(3), drop_up_to(u64::MAX)]).await;

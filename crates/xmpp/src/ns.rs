@@ -65,6 +65,8 @@ namespaces! {
     VERSION = "jabber:iq:version";
     /// Capabilities (XEP-0115).
     CAPS = "http://jabber.org/protocol/caps";
+    /// Encryption with OpenPGP of old (XEP-0027).
+    PGP_OLD = "jabber:x:encrypted";
     /// Service administration (XEP-0133).
     ADMIN = "http://jabber.org/protocol/admin";
     /// Contact addresses (XEP-0157).
@@ -73,8 +75,12 @@ namespaces! {
     BLOCKING = "urn:xmpp:blocking";
     /// Errors of blocking.
     BLOCKING_ERRORS = "urn:xmpp:blocking:errors";
+    /// What nodes tell their subscribers (XEP-0060).
+    PUBSUB_EVENT = "http://jabber.org/protocol/pubsub#event";
     /// The element by which rooms mark what comes from them (XEP-0045).
     MUC_USER = "http://jabber.org/protocol/muc#user";
+    /// What may be filled into forms (XEP-0122).
+    VALIDATE = "http://jabber.org/protocol/xdata-validate";
     /// Delivery receipts (XEP-0184).
     RECEIPTS = "urn:xmpp:receipts";
     /// Ping (XEP-0199).
@@ -93,10 +99,42 @@ namespaces! {
     CARBONS_RULES = "urn:xmpp:carbons:rules:0";
     /// Forwarded stanzas (XEP-0297).
     FORWARD = "urn:xmpp:forward:0";
+    /// Text as it is typed (XEP-0301).
+    REAL_TIME_TEXT = "urn:xmpp:rtt:0";
+    /// Corrections (XEP-0308).
+    CORRECTION = "urn:xmpp:message-correct:0";
+    /// Message archives (XEP-0313).
+    MAM = "urn:xmpp:mam:2";
+    /// Archives with all that is newer in them (XEP-0313 §7).
+    MAM_EXTENDED = "urn:xmpp:mam:2#extended";
+    /// Archives that may be asked for what was said in rooms, or not (XEP-0313 §7).
+    MAM_GROUPCHAT = "urn:xmpp:mam:2#groupchat-field";
     /// Displayed markers (XEP-0333).
     MARKERS = "urn:xmpp:chat-markers:0";
     /// Message processing hints (XEP-0334).
     HINTS = "urn:xmpp:hints";
+    /// Invitations to calls ahead of Jingle (XEP-0353).
+    CALLS = "urn:xmpp:jingle-message:0";
+    /// Ids of stanzas (XEP-0359).
+    SID = "urn:xmpp:sid:0";
+    /// OpenPGP (XEP-0373).
+    OPENPGP = "urn:xmpp:openpgp:0";
+    /// Which encryption was used (XEP-0380).
+    ENCRYPTION = "urn:xmpp:eme:0";
+    /// OMEMO (XEP-0384).
+    OMEMO = "urn:xmpp:omemo:2";
+    /// OMEMO, as most clients still speak it.
+    OMEMO_OLD = "eu.siacs.conversations.axolotl";
+    /// Retraction of a message (XEP-0424).
+    RETRACTION = "urn:xmpp:message-retract:1";
+    /// Archives in which what was retracted leaves a mark (XEP-0424 §4).
+    TOMBSTONES = "urn:xmpp:message-retract:1#tombstone";
+    /// Search for words in archives (XEP-0431).
+    FULL_TEXT = "urn:xmpp:fulltext:0";
+    /// Reactions to a message (XEP-0444).
+    REACTIONS = "urn:xmpp:reactions:0";
+    /// Invitations to calls of any kind (XEP-0482).
+    CALL_INVITES = "urn:xmpp:call-invites:0";
 }
 
 /// Whether a namespace is the content of a kind of stream: the same stanzas, whatever it says (RFC 6120 §4.8.2).

@@ -4,6 +4,7 @@ mod build;
 mod payload;
 mod receive;
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::error::StanzaError;
@@ -143,6 +144,7 @@ pub struct Stanza {
     /// Attributes that are not known, as they are written.
     extra: Option<Arc<str>>,
     payload: Payload,
+    archived: Option<NonZeroU64>,
 }
 
 impl Stanza {
@@ -205,6 +207,11 @@ impl Stanza {
         }
         let text = self.child_text(ns::CLIENT, "priority").unwrap_or_default();
         text.trim().parse().unwrap_or(0)
+    }
+
+    /// The number under which whoever passes it on has archived it, letter for letter; it is never written.
+    pub fn archived(&self) -> Option<u64> {
+        self.archived.map(NonZeroU64::get)
     }
 
     /// Whether it is of type error.

@@ -180,8 +180,21 @@ pub const KEYS: &[Key] = &[
     ),
     key("limits.roster_items", "2000", "Contacts in one roster."),
     key("limits.blocklist_items", "2000", "Addresses in one blocklist."),
-    key("limits.offline_messages", "1000", "Messages held for an absent account."),
-    key("limits.offline_bytes", "10485760", "Bytes of messages held for an absent account."),
+    key(
+        "limits.offline_messages",
+        "1000",
+        "Messages held for an absent account. What is in its archive is held beyond that.",
+    ),
+    key(
+        "limits.offline_bytes",
+        "10485760",
+        "Bytes of messages held for an absent account, but not archived.",
+    ),
+    key(
+        "limits.archive_days",
+        "365",
+        "Days for which what was said stays in people's archives; 0: for ever. What is older is cleared away.",
+    ),
     key("limits.vcard_bytes", "65536", "Bytes of one vCard."),
     key("limits.private_bytes", "262144", "Bytes of all private XML of one account."),
     key("limits.directed_presence", "200", "Addresses that one session has sent directed presence to."),

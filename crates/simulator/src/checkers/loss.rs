@@ -1,6 +1,4 @@
-//! Nothing accepted is lost (guarantee G2, G3). A sender takes a message as accepted once the server has acknowledged
-//! it (XEP-0198), or has answered a later request of the same stream. From then on it is received, held, or has come
-//! back.
+//! Nothing accepted is lost (guarantee G2, G3): from then on a message is received, held, or has come back.
 //!
 //! One exception is in the nature of things until sessions can be resumed: a message that was on its way to a connected
 //! device when that connection, or the node, ended.
@@ -9,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use xmpp::jid::BareJid;
 
+use super::accepted::Accepted;
 use super::blocks::Blocks;
 use super::{Checker, Complaints};
 use crate::event::{Event, MessageNo, StreamNo, message_number};
@@ -16,11 +15,7 @@ use crate::event::{Event, MessageNo, StreamNo, message_number};
 /// The rule.
 #[derive(Default)]
 pub struct Loss {
-    /// What each stream has sent and was not told of.
-    unsure: BTreeMap<StreamNo, Vec<MessageNo>>,
-    /// The last message before a request.
-    before: BTreeMap<(StreamNo, String), MessageNo>,
-    accepted: BTreeSet<MessageNo>,
+    accepted: Accepted,
     /// Received, or bounced.
     settled: BTreeSet<MessageNo>,
     /// On its way to a device when the node ended.
@@ -33,30 +28,16 @@ pub struct Loss {
 impl Checker for Loss {
     fn see(&mut self, event: &Event<'_>, complaints: &mut Complaints) {
         self.blocks.see(event);
+        self.accepted.see(event);
         match event {
             Event::Bound { stream, jid } => drop(self.accounts.insert(*stream, jid.bare())),
             Event::Sent { stream, number, to } => {
-                self.unsure.entry(*stream).or_default().push(*number);
                 if let Some(sender) = self.accounts.get(stream) {
                     self.pairs.insert(*number, (sender.clone(), to.bare()));
                 }
             }
             Event::Received { number, .. } | Event::Bounced { number, .. } => {
                 self.settled.insert(*number);
-            }
-            Event::Asked { stream, id, .. } => {
-                if let Some(last) = self.unsure.get(stream).and_then(|sent| sent.last()) {
-                    self.before.insert((*stream, (*id).to_owned()), *last);
-                }
-            }
-            Event::Acked { stream, numbers } => {
-                self.accepted.extend(numbers.iter());
-                self.unsure.entry(*stream).or_default().retain(|number| !numbers.contains(number));
-            }
-            Event::Answered { stream, id, .. } => {
-                let Some(last) = self.before.remove(&(*stream, (*id).to_owned())) else { return };
-                let unsure = self.unsure.entry(*stream).or_default();
-                self.accepted.extend(unsure.extract_if(.., |number| *number <= last));
             }
             Event::Killed { undelivered } => {
                 let ids = undelivered.iter().filter_map(|stanza| stanza.id.as_deref());
@@ -65,7 +46,7 @@ impl Checker for Loss {
             Event::AtRest { kept, written } => {
                 let held: BTreeSet<_> = kept.iter().flat_map(|kept| kept.held.iter().copied()).collect();
                 let on_wires: BTreeSet<_> = written.iter().flat_map(|bytes| numbers(bytes)).collect();
-                for number in self.accepted.difference(&self.settled) {
+                for number in self.accepted.messages().difference(&self.settled) {
                     let known = [&held, &on_wires, &self.under_way].iter().any(|set| set.contains(number));
                     // Who blocks somebody does not even hear that a message to them has failed.
                     let unheard =

@@ -1,6 +1,8 @@
 //! What must always hold, whatever goes wrong: each rule is a checker that sees every event.
 
+mod accepted;
 mod answers;
+mod archives;
 mod blocked;
 mod blocks;
 mod copies;
@@ -32,5 +34,6 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(rosters::Rosters::default()),
         Box::new(presence::Presence::default()),
         Box::new(copies::Copies::default()),
+        Box::new(archives::Archives::default()),
     ]
 }

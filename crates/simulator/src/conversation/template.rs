@@ -1,9 +1,9 @@
 //! What a line expects, and whether a stanza is that.
 //!
 //! A template is exact, but for what a server is free to choose: at the top of a stanza the attributes `from`, `to`
-//! and `id` count only if named; `xml:lang` counts only if named anywhere; children stand in any order; errors may
-//! have a `<text/>`, a `by`, a condition of the application's own, and the stanza that they answer; `...` inside an
-//! element stands for more of anything, as an attribute's value for any or none, and `!` for none.
+//! and `id` count only if named; `xml:lang` and `<stanza-id/>` count only if named anywhere; children stand in any
+//! order; errors may have a `<text/>`, a `by`, a condition of the application's own, and the stanza that they answer;
+//! `...` inside an element stands for more of anything, as an attribute's value for any or none, and `!` for none.
 
 use super::reader::{CLIENT, Content, Node, STANZA_ERRORS, STREAM_ERRORS, STREAMS};
 use super::words::{self, Words};
@@ -39,6 +39,9 @@ pub fn matches(template: &Node, actual: &Node, words: &mut Words) -> bool {
 pub fn header_matches(template: &Node, actual: &Node, words: &mut Words) -> bool {
     attributes(template, actual, |_| true, words)
 }
+
+/// Where ids of archived messages are (XEP-0359).
+const SID: &str = "urn:xmpp:sid:0";
 
 /// Where the conditions are that an error cannot have more of; others are an application's own (RFC 6120 §4.9.4).
 const CONDITIONS: [&str; 3] = [STANZA_ERRORS, STREAM_ERRORS, "urn:ietf:params:xml:ns:xmpp-sasl"];
@@ -90,8 +93,9 @@ fn content(template: &Node, actual: &Node, stanza: bool, words: &mut Words) -> b
         .children()
         .filter(|child| {
             let named = expected.iter().any(|node| node.name == child.name && node.ns == child.ns);
+            let id = child.name == "stanza-id" && child.ns == SID;
             let said_more = failing && (child.name == "text" || !CONDITIONS.contains(&child.ns.as_str()));
-            named || !(said_more || answer && child.name != "error")
+            named || !(id || said_more || answer && child.name != "error")
         })
         .collect();
     // An element that holds elements has no text of interest, only the spaces between them.
@@ -143,6 +147,11 @@ mod tests {
         check("<message><body>a</body></message>", "<message><body>a</body><x/></message>", false);
         check("<message><body>a</body>...</message>", "<message><x/><body>a</body></message>", true);
         check("<message><body>a</body>...</message>", "<message><x/></message>", false);
+        let archived = "<message><body>a</body><stanza-id xmlns='urn:xmpp:sid:0' id='1' by='a@b'/></message>";
+        check("<message><body>a</body></message>", archived, true);
+        let named = "<message><body>a</body><stanza-id xmlns='urn:xmpp:sid:0' id='2' by='a@b'/></message>";
+        check(named, archived, false);
+        check(archived, "<message><body>a</body></message>", false);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::error::StoreError;
 pub(crate) const STEPS: &[Step] = &[
     Step { name: "accounts, rosters, held messages, letters, notes", text: include_str!("schema/0001.sql") },
     Step { name: "sessions that can be resumed", text: include_str!("schema/0002.sql") },
+    Step { name: "archives of messages", text: include_str!("schema/0003.sql") },
 ];
 
 /// What leads from one schema to the next.
@@ -69,10 +70,17 @@ pub(crate) fn due(steps: &[Step], found: i64, dialect: Dialect) -> Result<Vec<Du
     Ok(steps.iter().enumerate().skip(found as usize).map(due).collect())
 }
 
+/// The step in the engine's own words; at its end it may have a part for each engine, behind a line that names it.
 fn spelled(step: &str, dialect: Dialect) -> String {
+    let (step, own) = step.split_once("-- SQLite:\n").unwrap_or((step, ""));
+    let (sqlite, postgres) = own.split_once("-- PostgreSQL:\n").unwrap_or((own, ""));
     match dialect {
-        Dialect::Sqlite => step.to_owned(),
-        Dialect::Postgres => step.replace(" BLOB", " BYTEA").replace(" TEXT", " TEXT COLLATE \"C\""),
+        Dialect::Sqlite => format!("{step}{sqlite}"),
+        Dialect::Postgres => format!("{step}{postgres}")
+            .replace(" BLOB", " BYTEA")
+            .replace(" INTEGER", " BIGINT")
+            .replace(" WITHOUT ROWID", "")
+            .replace(" TEXT", " TEXT COLLATE \"C\""),
     }
 }
 

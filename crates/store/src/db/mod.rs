@@ -11,6 +11,7 @@ mod value;
 
 use std::sync::Arc;
 
+pub(crate) use migrate::Dialect;
 pub(crate) use value::{Row, Value, instant, micros, number, signed};
 
 use crate::error::StoreError;
@@ -52,6 +53,14 @@ impl Db {
             Db::Sqlite(sqlite) => sqlite.write_beside(sql, &values),
             Db::Postgres(postgres) => postgres.run(sql, values).await.map(|_| ()),
             Db::Rehearsal(disk) => disk.write_beside(sql, &values),
+        }
+    }
+
+    /// In whose words it is asked, where there are no common ones.
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Db::Sqlite(_) | Db::Rehearsal(_) => Dialect::Sqlite,
+            Db::Postgres(_) => Dialect::Postgres,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Making stanzas, and copies that differ.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::payload::Payload;
@@ -18,6 +19,7 @@ impl Stanza {
             lang: None,
             extra: None,
             payload: Payload::default(),
+            archived: None,
         }
     }
 
@@ -57,6 +59,7 @@ impl Stanza {
     /// With a child at the end. An element of `jabber:client` becomes one of the stanza's own namespace.
     pub fn with_child(mut self, child: &Element) -> Self {
         self.payload = self.payload.with(child);
+        self.archived = None;
         self
     }
 
@@ -64,14 +67,31 @@ impl Stanza {
     /// may say when.
     pub fn with_forwarded(mut self, wrapper: &Element, forwarded: &Element, stanza: &Stanza) -> Self {
         self.payload = self.payload.with_forwarded(wrapper, forwarded, stanza);
+        self.archived = None;
         self
     }
 
     /// Without any direct child of this name.
     pub fn without(mut self, namespace: &str, name: &str) -> Self {
         if self.has(namespace, name) {
-            self.payload = self.payload.without(namespace, name);
+            self.payload = self.payload.without(namespace, name, &|_| true);
+            self.archived = None;
         }
+        self
+    }
+
+    /// Without those direct children of this name that are meant.
+    pub fn without_those(mut self, namespace: &str, name: &str, meant: impl Fn(&Element) -> bool) -> Self {
+        if self.elements(namespace, name).any(|element| meant(&element)) {
+            self.payload = self.payload.without(namespace, name, &meant);
+            self.archived = None;
+        }
+        self
+    }
+
+    /// Archived under this number as it is; any change of what is in it makes it another one.
+    pub fn archived_as(mut self, number: u64) -> Self {
+        self.archived = NonZeroU64::new(number);
         self
     }
 }

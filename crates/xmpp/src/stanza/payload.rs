@@ -100,14 +100,14 @@ impl Payload {
         Payload::new(&text, children)
     }
 
-    /// Without any child of this name.
-    pub(super) fn without(&self, namespace: &str, name: &str) -> Payload {
+    /// Without those children of this name that are meant.
+    pub(super) fn without(&self, namespace: &str, name: &str, meant: &dyn Fn(&Element) -> bool) -> Payload {
         let mut text = String::with_capacity(self.text().len());
         let mut children = SmallVec::new();
         let mut copied = 0;
-        for (child, found) in self.index().iter().zip(self.children()) {
+        for (at, (child, found)) in self.index().iter().zip(self.children()).enumerate() {
             let (from, to) = (child.whole.0 as usize, child.whole.1 as usize);
-            if found == (namespace, name) {
+            if found == (namespace, name) && self.element(at).is_some_and(|element| meant(&element)) {
                 text.push_str(&self.text()[copied..from]);
                 copied = to;
             } else {

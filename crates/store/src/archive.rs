@@ -1,0 +1,182 @@
+//! Archives of messages (XEP-0313): each account has its own, in the order of its own numbers. What two accounts here
+//! say to each other is in both, and kept once.
+//!
+//! Rows are grouped by owner, so that a page is read in one piece however large the archive is; texts are only ever
+//! appended (docs/build/stepping.md). Nothing is ever counted, unless somebody asks how many there are.
+
+mod clear;
+mod page;
+mod words;
+
+use std::time::SystemTime;
+
+use xmpp::jid::{BareJid, Jid};
+
+pub(crate) use clear::clear;
+pub use clear::{Clearing, Due};
+pub use page::{ArchivePage, ArchiveQuery, ArchivedMessage, Page};
+pub use words::{WORD_BYTES_MAX, WORDS_MAX, words};
+
+use crate::accounts::owned;
+use crate::db::{Sink, instant, micros, number, signed};
+use crate::error::StoreError;
+use crate::store::Store;
+
+/// Of this many messages with somebody, the latest, one that is to be retracted is looked for.
+pub const RETRACTABLE: usize = 10_000;
+
+/// A message that goes into an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveMessage {
+    /// Whose archive.
+    pub owner: BareJid,
+    /// Its number there: higher than any before.
+    pub seq: u64,
+    /// Whether it is the first that this archive has ever had.
+    pub first: bool,
+    /// When it came.
+    pub at: SystemTime,
+    /// The latest time of all messages in this archive up to it.
+    pub peak: SystemTime,
+    /// With whom the conversation is.
+    pub with: Jid,
+    /// Whether the owner has sent it.
+    pub sent: bool,
+    /// The id that its sender gave it.
+    pub id: Option<String>,
+    /// The stanza.
+    pub xml: Vec<u8>,
+    /// The owner and number under which another archive has the same stanza, letter for letter: it is kept once.
+    pub same_as: Option<(BareJid, u64)>,
+    /// The words by which it is found, from [`words`].
+    pub words: Vec<String>,
+}
+
+/// How an archive stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArchiveState {
+    /// Whether it has never had a message.
+    pub is_new: bool,
+    /// The highest number ever used; 0 before the first.
+    pub last: u64,
+    /// The latest time of all its messages.
+    pub peak: SystemTime,
+}
+
+impl Default for ArchiveState {
+    fn default() -> Self {
+        ArchiveState { is_new: true, last: 0, peak: SystemTime::UNIX_EPOCH }
+    }
+}
+
+impl Store {
+    /// How an account's archive stands.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn archive_state(&self, owner: &BareJid) -> Result<ArchiveState, StoreError> {
+        const SQL: &str = "SELECT o.cleared, a.seq, a.peak FROM archive_owners o LEFT JOIN archive a \
+             ON a.owner = o.id AND a.seq = (SELECT MAX(seq) FROM archive WHERE owner = o.id) WHERE o.owner = $1";
+        let rows = self.db().read(SQL, vec![owned(owner)]).await?;
+        let Some(mut row) = rows.into_iter().next() else { return Ok(ArchiveState::default()) };
+        let (cleared, last) = (row.integer(0)?, row.maybe_integer(1)?.unwrap_or_default());
+        Ok(ArchiveState {
+            is_new: false,
+            last: number(cleared.max(last))?,
+            peak: instant(row.maybe_integer(2)?.unwrap_or_default())?,
+        })
+    }
+
+    /// The number by which an archive is known inside; `None` before its first message. With it, whether its times
+    /// do not follow its numbers.
+    async fn archive_owner(&self, owner: &BareJid) -> Result<Option<(i64, bool)>, StoreError> {
+        const SQL: &str = "SELECT id, bent FROM archive_owners WHERE owner = $1";
+        let rows = self.db().read(SQL, vec![owned(owner)]).await?;
+        let Some(mut row) = rows.into_iter().next() else { return Ok(None) };
+        Ok(Some((row.integer(0)?, row.integer(1)? != 0)))
+    }
+}
+
+pub(crate) fn keep(message: &ArchiveMessage, sink: &mut dyn Sink) {
+    const OPEN: &str = "INSERT INTO archive_owners (id, owner, domain, cleared, bent) \
+         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, 0, 0 FROM archive_owners WHERE true ON CONFLICT (owner) DO NOTHING";
+    const BODY: &str = "INSERT INTO archive_bodies (place, xml) \
+         VALUES ((SELECT COALESCE(MAX(place), 0) + 1 FROM archive), $1)";
+    // Unless the other archive has it still, as it almost always has.
+    const SHARED_BODY: &str = "INSERT INTO archive_bodies (place, xml) \
+         SELECT (SELECT COALESCE(MAX(place), 0) + 1 FROM archive), $1 WHERE NOT EXISTS (SELECT 1 FROM archive \
+         WHERE owner = (SELECT id FROM archive_owners WHERE owner = $2) AND seq = $3)";
+    const ROW: &str = "INSERT INTO archive (owner, seq, at, peak, peer, device, sent, id, place, body) \
+         SELECT o.id, $1, $2, $3, $4, $5, $6, $7, p.place, p.place FROM archive_owners o, \
+         (SELECT COALESCE(MAX(place), 0) + 1 AS place FROM archive) p WHERE o.owner = $8 \
+         ON CONFLICT (owner, seq) DO NOTHING";
+    const SHARED_ROW: &str = "INSERT INTO archive (owner, seq, at, peak, peer, device, sent, id, place, body) \
+         SELECT o.id, $1, $2, $3, $4, $5, $6, $7, p.place, COALESCE((SELECT body FROM archive \
+         WHERE owner = (SELECT id FROM archive_owners WHERE owner = $8) AND seq = $9), p.place) \
+         FROM archive_owners o, (SELECT COALESCE(MAX(place), 0) + 1 AS place FROM archive) p WHERE o.owner = $10 \
+         ON CONFLICT (owner, seq) DO NOTHING";
+    const WORDS: &str = "INSERT INTO archive_words (rowid, words) \
+         SELECT place, '_' || owner || ' ' || CAST($1 AS TEXT) FROM archive \
+         WHERE owner = (SELECT id FROM archive_owners WHERE owner = $2) AND seq = $3";
+    const BENT: &str = "UPDATE archive_owners SET bent = 1 WHERE owner = $1";
+
+    let owner = || message.owner.as_str().into();
+    if message.first {
+        sink.run(OPEN, &[owner(), message.owner.domain().into()]);
+    }
+    let (peer, device) = (message.with.bare(), message.with.resource());
+    let mut row = vec![
+        signed(message.seq).into(),
+        micros(message.at).into(),
+        micros(message.peak).into(),
+        peer.as_str().into(),
+        device.into(),
+        i64::from(message.sent).into(),
+        message.id.as_deref().into(),
+    ];
+    match &message.same_as {
+        None => {
+            sink.run(BODY, &[message.xml.as_slice().into()]);
+            row.push(owner());
+            sink.run(ROW, &row);
+        }
+        Some((other, seq)) => {
+            let same = [other.as_str().into(), signed(*seq).into()];
+            sink.run(SHARED_BODY, &[&[message.xml.as_slice().into()], same.as_slice()].concat());
+            row.extend(same);
+            row.push(owner());
+            sink.run(SHARED_ROW, &row);
+        }
+    }
+    if !message.words.is_empty() {
+        sink.run(WORDS, &[message.words.join(" ").into(), owner(), signed(message.seq).into()]);
+    }
+    if message.at < message.peak {
+        sink.run(BENT, &[owner()]);
+    }
+}
+
+/// Another stanza stands in the place of one that was archived. Whoever else has the old one keeps it.
+pub(crate) fn replace(owner: &BareJid, seq: u64, xml: &[u8], sink: &mut dyn Sink) {
+    // No message has a place below zero.
+    const BODY: &str = "INSERT INTO archive_bodies (place, xml) SELECT -place, $1 FROM archive \
+         WHERE owner = (SELECT id FROM archive_owners WHERE owner = $2) AND seq = $3 \
+         ON CONFLICT (place) DO UPDATE SET xml = excluded.xml";
+    const WORDS: &str = "DELETE FROM archive_words WHERE rowid IN (SELECT place FROM archive \
+         WHERE owner = (SELECT id FROM archive_owners WHERE owner = $1) AND seq = $2)";
+    const OLD: &str = "DELETE FROM archive_bodies WHERE place IN (SELECT body FROM archive \
+         WHERE owner = (SELECT id FROM archive_owners WHERE owner = $1) AND seq = $2 AND body > 0) \
+         AND (SELECT COUNT(*) FROM archive WHERE body = archive_bodies.place) = 1";
+    const ROW: &str = "UPDATE archive SET body = -place \
+         WHERE owner = (SELECT id FROM archive_owners WHERE owner = $1) AND seq = $2";
+    let (owner, seq) = (owner.as_str(), signed(seq));
+    sink.run(BODY, &[xml.into(), owner.into(), seq.into()]);
+    for sql in [WORDS, OLD, ROW] {
+        sink.run(sql, &[owner.into(), seq.into()]);
+    }
+}
+
+/// Nobody comes at it any more; [`Store::archive_due`] finds what is left.
+pub(crate) fn erase(account: &BareJid, sink: &mut dyn Sink) {
+    sink.run("UPDATE archive_owners SET owner = NULL WHERE owner = $1", &[account.as_str().into()]);
+}
