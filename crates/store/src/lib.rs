@@ -1,6 +1,7 @@
 //! The memory: what is kept of accounts, in SQLite or PostgreSQL, and the one log through which everything is written.
 
 mod accounts;
+mod clients;
 mod db;
 mod error;
 #[cfg(feature = "fixture")]
@@ -17,6 +18,7 @@ mod url;
 mod write;
 
 pub use accounts::{AccountRecord, Credentials, ScramHash, StoredKeys};
+pub use clients::{ClientRecord, TokenRecord};
 pub use db::rehearsal::Rehearsal;
 pub use error::StoreError;
 pub use letters::KeptLetter;

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod child;
+mod clients;
 mod damage;
 mod disk;
 mod durability;

@@ -6,6 +6,7 @@ use crate::error::StoreError;
 pub(crate) const STEPS: &[Step] = &[
     Step { name: "accounts, rosters, held messages, letters, notes", text: include_str!("schema/0001.sql") },
     Step { name: "sessions that can be resumed", text: include_str!("schema/0002.sql") },
+    Step { name: "clients and their tokens", text: include_str!("schema/0003.sql") },
 ];
 
 /// What leads from one schema to the next.
