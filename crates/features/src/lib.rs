@@ -4,6 +4,7 @@ pub mod ad_hoc;
 pub mod blocking;
 pub mod caps;
 pub mod carbons;
+pub mod clients;
 pub mod delivery;
 pub mod disco;
 pub mod last_activity;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use features::blocking::{self, Blocklist};
+use features::clients::Clients;
 use features::offline::Held;
 use step::{Domain, LastSeen, Roster};
 use store::{KeptLetter, StoreError};
@@ -74,9 +75,11 @@ async fn account(
     let requests = store.notes(address, step::roster::REQUESTS).await?;
     let held = store.offline_size(address).await?;
     let blocked = store.notes(address, blocking::TOPIC).await?;
+    let clients = store.clients(address).await?;
     let mut account = nobody.with_account(false);
     account.roster = Roster::load(version, items, requests);
     account.blocklist = Blocklist::load(blocked);
+    account.clients = Clients::load(clients);
     account.held = Held::load(held.count, held.bytes, held.last_id);
     account.last_seen = LastSeen { at: record.seen_at, status: record.seen_status };
     if before.is_none() {

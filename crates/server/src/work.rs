@@ -311,6 +311,8 @@ impl Node {
                 through(session, Outgoing::Managed(self.enabled(resumable)));
             }
             Act::Counted(session, handled) => through(session, Outgoing::Counted(handled)),
+            Act::Entered(session, entered) => put(session, Lsn::default(), Outgoing::Entered(entered)),
+            Act::EnteredDurably(session, entered) => through(session, Outgoing::Entered(entered)),
             Act::Close(session, error) => through(session, Outgoing::Close(error)),
             Act::After(delay, back) => beside::after(self, cell.address.clone(), delay, back),
             Act::Ask(question, back) => {

@@ -1,7 +1,7 @@
 //! What a step wants done when it ends, and who gets what comes back.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use store::{Credentials, OfflineMessage};
 use xmpp::error::{StanzaError, StreamError};
@@ -34,6 +34,10 @@ pub enum Act {
     /// The store knows that so many of a session's client's stanzas have been handled, those included whose consequences
     /// were lost with a failed commit.
     Counted(SessionId, u64),
+    /// Tell a connection that it is in, and what came of all that its client wanted along with its login (XEP-0388).
+    Entered(SessionId, Entered),
+    /// The same, once what the step has written is durable.
+    EnteredDurably(SessionId, Entered),
     /// Close a session's stream.
     Close(SessionId, StreamError),
     /// Hand back after this time.
@@ -50,6 +54,15 @@ pub struct Resumable {
     pub key: String,
     /// For how many seconds after its connection has gone.
     pub max: u32,
+}
+
+/// What a client has as it comes in.
+#[derive(Debug, Clone)]
+pub struct Entered {
+    /// The address of its session, if it wanted one.
+    pub jid: Option<FullJid>,
+    /// What a token for it is derived from, and when the token's time is over.
+    pub token: Option<(String, SystemTime)>,
 }
 
 /// What takes a while and is answered beside the entity.

@@ -9,7 +9,7 @@ pub mod step;
 pub mod stop;
 pub mod world;
 
-pub use act::{Act, Asked, Question, Read, Resumable, Return, Returned, Work};
+pub use act::{Act, Asked, Entered, Question, Read, Resumable, Return, Returned, Work};
 pub use card::Card;
 pub use domain::Domain;
 pub use roster::Roster;
