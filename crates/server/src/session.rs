@@ -156,7 +156,11 @@ impl Session {
             Resuming::Seat(seat) => {
                 seat.sit();
                 self.node.connected(self.number, seat.door());
-                self.seat = seat;
+                let before = std::mem::replace(&mut self.seat, seat);
+                // The account may know the connection by the door that it came with.
+                if let (Some(turn), Some(account)) = (before.leave(), &self.account) {
+                    self.node.post(account, Envelope::new(Letter::Closed(before.id(), turn)));
+                }
             }
             Resuming::NotFound(handled) => self.machine.answer(now, Answer::ResumeRefused { handled }),
             Resuming::TooMany(TooMany { handled, sent }) => self.machine.acked_too_many(now, handled, sent),
