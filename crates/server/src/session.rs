@@ -157,8 +157,9 @@ impl Session {
                 seat.sit();
                 self.node.connected(self.number, seat.door());
                 let before = std::mem::replace(&mut self.seat, seat);
-                // The account may know the connection by the door that it came with.
-                if let (Some(turn), Some(account)) = (before.leave(), &self.account) {
+                // The account knows the connection of a client that has said who it is by the door that it came with.
+                let known = self.account.as_ref().filter(|_| self.client.is_some());
+                if let (Some(turn), Some(account)) = (before.leave(), known) {
                     self.node.post(account, Envelope::new(Letter::Closed(before.id(), turn)));
                 }
             }
