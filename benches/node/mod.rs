@@ -94,10 +94,20 @@ impl House {
         }
     }
 
+    /// A connection whose client has said nothing yet.
+    pub fn connect(&self, transport: TransportFacts) -> Entered {
+        Entered(Session::new(&self.node, now(), transport, None))
+    }
+
     /// Inside the runtime, as connections are.
     pub fn inside(&self) -> tokio::runtime::EnterGuard<'_> {
         self.runtime.enter()
     }
+}
+
+/// The time.
+pub fn now() -> Instant {
+    Instant::now()
 }
 
 /// A session that has been entered.

@@ -62,6 +62,13 @@ pub fn answer_own(sessions: &mut Sessions, session: SessionId, iq: &Stanza) -> R
     Ok(Reply::Done)
 }
 
+/// A session begins with copies (XEP-0386 §3.2).
+pub fn enable(sessions: &mut Sessions, session: SessionId) {
+    if let Some(session) = sessions.find_mut(session) {
+        session.carbons = true;
+    }
+}
+
 /// Answers those who want copies of what somebody else receives and sends (§4.1, §5.1).
 ///
 /// # Errors

@@ -5,6 +5,7 @@ pub mod archive;
 pub mod blocking;
 pub mod caps;
 pub mod carbons;
+pub mod clients;
 pub mod delivery;
 pub mod disco;
 pub mod last_activity;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use features::archive::Archive;
 use features::blocking::Blocklist;
 use features::carbons::Copied;
+use features::clients::Clients;
 use features::offline::Held;
 use features::presence::Departure;
 use futures_channel::oneshot;
@@ -21,7 +22,7 @@ use crate::letter::{Letter, Outcome};
 use crate::nobody::Nobody;
 use crate::resumption::Over;
 use crate::told::Told;
-use crate::{moments, pipeline, resumption, returns};
+use crate::{entering, moments, pipeline, resumption, returns};
 
 /// An account, with one field per feature that keeps state.
 pub struct Account {
@@ -49,6 +50,8 @@ pub struct Account {
     pub blocklist: Blocklist,
     /// What it has said and heard.
     pub archive: Archive,
+    /// Which clients have access to it.
+    pub clients: Clients,
     /// Messages of which other devices had copies.
     pub copied: Copied,
     /// What is held for it while nobody is there.
@@ -72,7 +75,8 @@ impl Account {
                 pipeline::arriving(self, stanza, step);
             }
             Letter::Leaving(session, stanza) => pipeline::leaving(self, session, stanza, step),
-            Letter::Bind { door, resource, .. } => self.bind(door, resource, step),
+            Letter::Bind { door, resource, client, .. } => self.bind(door, resource, client, step),
+            Letter::Enter { door, entry } => entering::enter(self, door, *entry, step),
             Letter::Unfinished(key, stanza) => {
                 step.write(Write::LetterDrop { key });
                 // Without its session nobody waits for what it was to lead to.
@@ -110,6 +114,11 @@ impl Account {
             }
             Letter::SetCredentials(credentials, asker) => {
                 step.write(Write::AccountCredentials { account: self.jid.clone(), credentials });
+                self.clients.password_changed();
+                told.tell(asker, Ok(()));
+            }
+            Letter::AddKeys { credentials, proven, asker } => {
+                step.write(Write::AccountKeys { account: self.jid.clone(), credentials, proven });
                 told.tell(asker, Ok(()));
             }
             Letter::Remove(asker) => {
@@ -138,7 +147,13 @@ impl Account {
 
     /// Binds a resource (RFC 6120 §7). A resource that is taken goes to the newcomer, and the older session is closed
     /// with `conflict` (§7.7.2.2, behaviour 3): a phone that has lost its connection gets back in.
-    pub fn bind(&mut self, door: Arc<Door>, resource: Option<String>, step: &mut Step<'_>) {
+    pub fn bind(
+        &mut self,
+        door: Arc<Door>,
+        resource: Option<String>,
+        client: Option<Arc<str>>,
+        step: &mut Step<'_>,
+    ) {
         let id = door.id;
         self.doors.insert(id, door);
         let resource = resource.unwrap_or_else(|| step.new_id());
@@ -152,12 +167,12 @@ impl Account {
         } else if !self.makes_room(step) {
             return self.refuse_bind(id, Condition::ResourceConstraint, step);
         }
-        self.sessions.add(Session::new(id, jid.clone(), step.now));
+        self.sessions.add(Session { client, ..Session::new(id, jid.clone(), step.now) });
         step.act(step::Act::Bound(id, jid));
     }
 
     /// Whether there is room for one more session: a newcomer is worth more than one that waits for its client.
-    fn makes_room(&mut self, step: &mut Step<'_>) -> bool {
+    pub fn makes_room(&mut self, step: &mut Step<'_>) -> bool {
         if self.sessions.len() < step.domain.limits.sessions_per_account {
             return true;
         }
@@ -182,7 +197,7 @@ impl Account {
     }
 
     /// A session that has lost its connection hears of nothing more, so it is over at once.
-    fn end_if_left(&mut self, session: SessionId, step: &mut Step<'_>) {
+    pub fn end_if_left(&mut self, session: SessionId, step: &mut Step<'_>) {
         if self.doors.get(&session).is_some_and(|door| !door.is_taken()) {
             moments::session_over(self, session, step);
         }

@@ -1,8 +1,8 @@
 //! What we speak: the cards of all features. Service discovery, doap.xml and the book's table come from this list.
 
 use features::{
-    ad_hoc, archive, blocking, caps, carbons, delivery, disco, last_activity, offline, ping, presence,
-    private, registration, roster, subscription, time, vcard, version,
+    ad_hoc, archive, blocking, caps, carbons, clients, delivery, disco, last_activity, offline, ping,
+    presence, private, registration, roster, subscription, time, vcard, version,
 };
 use step::Card;
 
@@ -37,6 +37,14 @@ const STREAM_MANAGEMENT: Card = Card {
 };
 const DIRECT_TLS: Card =
     Card { xep: 368, version: "1.1.0", title: "SRV records for XMPP over TLS", ..Card::PLAIN };
+const BIND2: Card = Card {
+    xep: 386,
+    version: "1.1.0",
+    title: "Bind 2",
+    note: "Carbons can be turned on with it. Held messages are handed over as ever, since there is no archive yet.",
+    ..Card::PLAIN
+};
+const SASL2: Card = Card { xep: 388, version: "1.0.4", title: "Extensible SASL Profile", ..Card::PLAIN };
 const PASSWORDS: Card = Card {
     xep: 438,
     version: "0.2.0",
@@ -47,6 +55,15 @@ const CHANNEL_BINDINGS: Card =
     Card { xep: 440, version: "1.0.0", title: "SASL Channel-Binding Type Capability", ..Card::PLAIN };
 const DOWNGRADES: Card =
     Card { xep: 474, version: "0.5.0", title: "SASL SCRAM Downgrade Protection", ..Card::PLAIN };
+const UPGRADES: Card = Card {
+    xep: 480,
+    version: "0.2.0",
+    title: "SASL Upgrade Tasks",
+    note: "To SCRAM-SHA-256 and SCRAM-SHA-512.",
+    ..Card::PLAIN
+};
+const PIPELINING: Card =
+    Card { xep: 509, version: "0.2.0", title: "Initial Authentication Pipelining", ..Card::PLAIN };
 const STREAM_LIMITS: Card =
     Card { xep: 478, version: "0.2.0", title: "Stream Limits Advertisement", ..Card::PLAIN };
 
@@ -85,9 +102,15 @@ pub const CARDS: &[Card] = &[
     DIRECT_TLS,
     archive::RETRACTION_CARD,
     archive::SEARCH_CARD,
+    BIND2,
+    SASL2,
     PASSWORDS,
     CHANNEL_BINDINGS,
     archive::PREFERENCES_CARD,
     DOWNGRADES,
     STREAM_LIMITS,
+    UPGRADES,
+    clients::TOKENS_CARD,
+    clients::CARD,
+    PIPELINING,
 ];

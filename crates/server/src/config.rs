@@ -147,6 +147,7 @@ impl Config {
         settings.plain = self.plain;
         settings.external = self.external;
         settings.anonymous = self.anonymous;
+        settings.tokens = limits.token_days > 0;
         settings.register = self.registration_open;
         settings.scram_iterations = self.iterations;
         settings.limits_before.stanza_bytes = limits.login_element_bytes;

@@ -75,6 +75,18 @@ pub fn for_stream(credentials: &Credentials) -> ScramCredentials {
     }
 }
 
+/// Keys of one more hash, as the store keeps them.
+pub fn for_store((hash, keys): (Hash, ScramKeys)) -> Option<(Kept, StoredKeys)> {
+    let (kept, _) = HASHES.iter().find(|(_, other)| *other == hash)?;
+    Some((*kept, stored(keys)))
+}
+
+/// What proves that one knows the password: the strongest StoredKey.
+pub fn proof(credentials: &Credentials) -> Option<(Kept, Vec<u8>)> {
+    let strongest = credentials.scram.iter().max_by_key(|(hash, _)| *hash);
+    strongest.map(|(hash, keys)| (*hash, keys.stored_key.clone()))
+}
+
 fn keys_of(credentials: &Credentials, wanted: Kept) -> Option<ScramKeys> {
     let (_, keys) = credentials.scram.iter().find(|(hash, _)| *hash == wanted)?;
     Some(ScramKeys {

@@ -7,14 +7,15 @@ use std::task::Waker;
 use std::time::{Instant, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
-use step::{Return, SessionId};
+use step::{Entered, Return, SessionId};
 use store::{Fate, Lsn};
 use stream::Enabled;
-use xmpp::error::{Condition, StanzaError, StreamError};
+use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::FullJid;
 use xmpp::stanza::Stanza;
 
 use crate::commits::Commits;
+use crate::entering::NotEntered;
 use crate::managed::Managed;
 use crate::seat::Seat;
 use crate::sent::{Resumed, Sent, TooMany};
@@ -41,6 +42,10 @@ pub enum Outgoing {
     Bound(FullJid),
     /// There is no resource to be had.
     BindRefused(StanzaError),
+    /// The client is in, with all that it wanted along with its login.
+    Entered(Entered),
+    /// It is not.
+    NotEntered(NotEntered),
     /// The stream is to be closed.
     Close(StreamError),
 }
@@ -295,6 +300,10 @@ impl Door {
                     // Nothing follows it; what is behind it goes elsewhere.
                     break;
                 }
+            } else if matches!(outgoing, Outgoing::Entered(_)) {
+                // Whoever waits for nothing else hears that it failed.
+                leaving.push(Outgoing::Close(StreamCondition::ResourceConstraint.into()));
+                break;
             }
         }
         if state.is_full() {

@@ -285,6 +285,7 @@ fn state(session: &Session, max: u32) -> Element {
     Element::new(STATE, "session")
         .with_attr("resource", session.jid.resource())
         .with_attr("max", max.to_string())
+        .with_attr_opt("client", session.client.as_deref())
         .with_attr_opt("interested", flag(session.interested))
         .with_attr_opt("watches-blocklist", flag(session.watches_blocklist))
         .with_attr_opt("carbons", flag(session.carbons))
@@ -298,6 +299,7 @@ pub fn restore(account: &BareJid, kept: &KeptSession, id: SessionId, now: Instan
     let flag = |name: &str| state.attr(name) == Some("true");
     let mut session = Session::new(id, account.with_resource(state.attr("resource")?).ok()?, now);
     session.resumable = true;
+    session.client = state.attr("client").map(Into::into);
     if let Some(presence) = state.child(STATE, "presence") {
         let stanza = Stanza::read(presence.text().as_bytes()).ok()?;
         session.priority = stanza.priority();

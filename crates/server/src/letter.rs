@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 use step::{Return, Returned, SessionId};
-use store::{Credentials, Lsn};
-use stream::Wait;
+use store::{Credentials, Lsn, ScramHash};
+use stream::{Entry, Wait};
 use xmpp::error::StanzaError;
 use xmpp::jid::Jid;
 use xmpp::stanza::Stanza;
@@ -66,8 +66,17 @@ pub enum Letter {
         door: Arc<Door>,
         /// The resource it would like.
         resource: Option<String>,
+        /// The id of its client's user agent, if it has told one.
+        client: Option<Arc<str>>,
         /// Whether the account is to exist only as long as the connection (XEP-0175).
         anonymous: bool,
+    },
+    /// A connection has authenticated as this account, and its client wants more along with that (XEP-0388).
+    Enter {
+        /// Its door.
+        door: Arc<Door>,
+        /// All that it wants.
+        entry: Box<Entry>,
     },
     /// The stream of one of the account's own sessions has dealt with a stanza itself, and has this to answer.
     Settled(SessionId, Option<Stanza>),
@@ -107,8 +116,17 @@ pub enum Letter {
     ReadAgain,
     /// Make the account (registration, or the desk).
     Create(Credentials, oneshot::Sender<Outcome>),
-    /// Change the account's keys (the desk, or an upgrade on login).
+    /// Change the account's password (the desk).
     SetCredentials(Credentials, oneshot::Sender<Outcome>),
+    /// Keep more keys of the password that a login has proven.
+    AddKeys {
+        /// The keys.
+        credentials: Credentials,
+        /// The StoredKey that proves it, and its hash.
+        proven: (ScramHash, Vec<u8>),
+        /// Who waits for it.
+        asker: oneshot::Sender<Outcome>,
+    },
     /// Remove the account with all it has (the desk).
     Remove(oneshot::Sender<Outcome>),
     /// End the account's sessions (the desk); one resource, or all.
@@ -143,6 +161,7 @@ impl fmt::Debug for Letter {
                 stanza(formatter, &format!("Leaving session {}:", session.0), leaving)
             }
             Letter::Bind { door, .. } => write!(formatter, "Bind session {}", door.id.0),
+            Letter::Enter { door, .. } => write!(formatter, "Enter session {}", door.id.0),
             Letter::Settled(session, _) => write!(formatter, "Settled session {}", session.0),
             Letter::Say(session, _) => write!(formatter, "Say session {}", session.0),
             Letter::Lost(session) => write!(formatter, "Lost session {}", session.0),
@@ -158,6 +177,7 @@ impl fmt::Debug for Letter {
             Letter::ReadAgain => formatter.write_str("ReadAgain"),
             Letter::Create(..) => formatter.write_str("Create"),
             Letter::SetCredentials(..) => formatter.write_str("SetCredentials"),
+            Letter::AddKeys { .. } => formatter.write_str("AddKeys"),
             Letter::Remove(_) => formatter.write_str("Remove"),
             Letter::EndSessions(..) => formatter.write_str("EndSessions"),
         }

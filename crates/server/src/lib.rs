@@ -8,6 +8,7 @@ pub mod config;
 pub mod credentials;
 pub mod directory;
 pub mod door;
+mod entering;
 pub mod entity;
 pub mod host;
 mod kept;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use features::archive::{self, Archive};
 use features::blocking::{self, Blocklist};
+use features::clients::Clients;
 use features::offline::Held;
 use step::{Domain, LastSeen, Roster};
 use store::{Fate, KeptLetter, StoreError};
@@ -75,11 +76,13 @@ async fn account(
     let requests = store.notes(address, step::roster::REQUESTS).await?;
     let held = store.offline_size(address).await?;
     let blocked = store.notes(address, blocking::TOPIC).await?;
+    let clients = store.clients(address).await?;
     let archived = store.archive_state(address).await?;
     let preferences = store.note(address, archive::TOPIC, archive::KEY).await?;
     let mut account = nobody.with_account(false);
     account.roster = Roster::load(version, items, requests);
     account.blocklist = Blocklist::load(blocked);
+    account.clients = Clients::load(clients);
     account.archive = Archive::load(&domain.seal, address, record.created, archived, preferences.as_deref());
     account.held = Held::load(held);
     account.last_seen = LastSeen { at: record.seen_at, status: record.seen_status };

@@ -6,8 +6,8 @@ use std::time::Duration;
 use features::registration::{self, Request};
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
-use store::{Credentials, Fate, StoreError};
-use stream::{Answer, SaslCondition};
+use store::{Credentials, Fate, ScramHash, StoreError, TokenRecord};
+use stream::{Answer, KnownToken, SaslCondition, ScramKeys};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::BareJid;
 use xmpp::secret::Password;
@@ -43,10 +43,10 @@ pub fn check_password(node: &Arc<Node>, account: BareJid, password: Password) ->
         };
         match verify(&node, &account, password.clone(), found.clone()).await {
             Some(true) => {
-                if found
-                    .is_some_and(|known| credentials::are_outdated(&known, node.config.scram_iterations()))
-                {
-                    upgrade(&node, account, password);
+                let iterations = node.config.scram_iterations();
+                let outdated = found.filter(|known| credentials::are_outdated(known, iterations));
+                if let Some(proven) = outdated.as_ref().and_then(credentials::proof) {
+                    renew(&node, account, password, proven);
                 }
                 Answer::Authenticated
             }
@@ -78,13 +78,55 @@ async fn verify(
 }
 
 /// A login with the password in hand is the moment to make keys as we make them today.
-fn upgrade(node: &Arc<Node>, account: BareJid, password: Password) {
+fn renew(node: &Arc<Node>, account: BareJid, password: Password, proven: (ScramHash, Vec<u8>)) {
     let task = node.clone();
     node.world.spawn.spawn(Box::pin(async move {
         let Ok(keys) = beside::keys(&task, password).await else { return };
-        let done = task.ask(&account, |asker| Letter::SetCredentials(keys, asker)).await;
+        let letter = |asker| Letter::AddKeys { credentials: keys, proven, asker };
+        let done = task.ask(&account, letter).await;
         tracing::info!(%account, ok = done.is_ok(), "the account's keys were made anew");
     }));
+}
+
+/// The tokens that were given to a client (XEP-0484), the newest first.
+pub fn tokens(node: &Arc<Node>, account: BareJid, client: String) -> BoxFuture<'static, Answer> {
+    let node = node.clone();
+    Box::pin(async move {
+        let clients = match node.store.clients(&account).await {
+            Ok(clients) => clients,
+            Err(error) => return temporary(&error),
+        };
+        let now = node.world.clock.wall();
+        let known = clients.into_iter().find(|known| known.id == client);
+        let kept = known.into_iter().flat_map(|known| [known.next, known.current]).flatten();
+        let token = |TokenRecord { seed, mechanism, expires, .. }| KnownToken {
+            seed,
+            mechanism,
+            expired: expires <= now,
+        };
+        Answer::Tokens(kept.map(token).collect())
+    })
+}
+
+/// Keys of one more hash, which the client has computed (XEP-0480).
+pub fn upgrade(
+    node: &Arc<Node>,
+    account: BareJid,
+    keys: (stream::ScramHash, ScramKeys),
+    proven: (stream::ScramHash, ScramKeys),
+) -> BoxFuture<'static, Answer> {
+    let node = node.clone();
+    Box::pin(async move {
+        let refused = Answer::Refused(SaslCondition::TemporaryAuthFailure);
+        let kept = credentials::for_store(keys).zip(credentials::for_store(proven));
+        let Some((keys, (hash, proven))) = kept else { return refused };
+        let credentials = Credentials { scram: vec![keys] };
+        let proven = (hash, proven.stored_key);
+        match node.ask(&account, |asker| Letter::AddKeys { credentials, proven, asker }).await {
+            Ok(()) => Answer::Upgraded,
+            Err(_) => refused,
+        }
+    })
 }
 
 /// A registration before login (XEP-0077 §3.1).

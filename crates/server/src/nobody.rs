@@ -6,19 +6,22 @@ use std::sync::Arc;
 use features::archive::Archive;
 use features::blocking::Blocklist;
 use features::carbons::Copied;
+use features::clients::Clients;
 use features::offline::Held;
 use features::{delivery, presence};
 use step::{Domain, LastSeen, Roster, SessionId, Sessions, Step, Stop};
 use store::{ArchiveState, Write};
+use stream::{Mechanism, SaslCondition};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::BareJid;
 use xmpp::stanza::{Kind, Stanza, Type};
 
 use crate::account::Account;
 use crate::door::{Door, Outgoing};
+use crate::entering::NotEntered;
 use crate::letter::{Letter, Resuming};
 use crate::told::Told;
-use crate::{pipeline, queries};
+use crate::{entering, pipeline, queries};
 
 /// An address without an account.
 pub struct Nobody {
@@ -49,15 +52,25 @@ impl Nobody {
                 account.archive = Archive::load(seal, &self.jid, step.wall, state, None);
                 return Some(account);
             }
-            Letter::Bind { door, resource, anonymous: true } => {
+            Letter::Bind { door, resource, client, anonymous: true } => {
                 let mut account = self.with_account(true);
-                account.bind(door, resource, step);
+                account.bind(door, resource, client, step);
                 return Some(account);
             }
             // The account was removed between login and bind (RFC 6120 §7.6.2.2); if the connection has gone too,
             // nobody minds.
             Letter::Bind { door, .. } => {
                 let refused = Outgoing::BindRefused(StanzaError::new(Condition::NotAllowed));
+                door.put(store::Lsn::default(), step.wall, None, refused);
+            }
+            Letter::Enter { door, entry } if entry.mechanism == Mechanism::Anonymous => {
+                let mut account = self.with_account(true);
+                entering::enter(&mut account, door, *entry, step);
+                return Some(account);
+            }
+            // The account was removed while its client logged in.
+            Letter::Enter { door, .. } => {
+                let refused = Outgoing::NotEntered(NotEntered::Login(SaslCondition::NotAuthorized));
                 door.put(store::Lsn::default(), step.wall, None, refused);
             }
             Letter::Registered(key, stanza) => {
@@ -69,7 +82,10 @@ impl Nobody {
             Letter::Closed(session, _) | Letter::Overdue(session) => {
                 self.doors.remove(&session);
             }
-            Letter::SetCredentials(_, asker) | Letter::Remove(asker) | Letter::EndSessions(_, asker) => {
+            Letter::SetCredentials(_, asker)
+            | Letter::AddKeys { asker, .. }
+            | Letter::Remove(asker)
+            | Letter::EndSessions(_, asker) => {
                 told.tell(asker, Err(StanzaError::new(Condition::ItemNotFound)));
             }
             Letter::Answered(back, _) => {
@@ -126,6 +142,7 @@ impl Nobody {
             roster: Roster::default(),
             blocklist: Blocklist::default(),
             archive: Archive::default(),
+            clients: Clients::default(),
             copied: Copied::default(),
             held: Held::default(),
             last_seen: LastSeen::default(),

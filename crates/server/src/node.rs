@@ -20,6 +20,7 @@ use crate::commits::Commits;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::door::{Door, Outgoing};
+use crate::entering::INLINE;
 use crate::letter::{Envelope, Letter, Outcome};
 use crate::seat::Seat;
 
@@ -209,6 +210,7 @@ impl Node {
 fn streams(config: &Config, secret: [u8; 32]) -> C2sSettings {
     let mut settings = config.streams(secret);
     settings.features.extend(subscription::stream_features());
+    settings.inline = INLINE.to_vec();
     if let Some(domain) = config.domains().first() {
         // All our domains answer alike (XEP-0115 §6.3).
         settings.features.push(caps::element(&disco::host_info(CARDS, domain)));

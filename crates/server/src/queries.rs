@@ -2,8 +2,8 @@
 
 use features::registration::{self, Wish};
 use features::{
-    archive, blocking, carbons, disco, last_activity, ping, private, roster, subscription, time, vcard,
-    version,
+    archive, blocking, carbons, clients, disco, last_activity, ping, private, roster, subscription, time,
+    vcard, version,
 };
 use step::{Reply, SessionId, Step, Stop};
 use xmpp::error::Condition;
@@ -54,6 +54,7 @@ pub fn own_account(
         ns::DISCO_INFO | ns::DISCO_ITEMS => disco::answer_account(CARDS, &a.jid, a.kind(), &a.sessions, iq),
         ns::CARBONS => carbons::answer_own(&mut a.sessions, session, iq),
         ns::MAM => archive::answer_own(&mut a.archive, &mut a.sessions, &a.jid, session, iq, step),
+        ns::CLIENT_ACCESS => clients::answer_own(&mut a.clients, &a.sessions, &a.jid, session, iq, step),
         ns::VCARD => vcard::answer_own(&a.jid, iq, step),
         ns::PRIVATE => private::answer_own(&a.jid, iq, step),
         ns::REGISTER => match registration::wish(&a.jid, iq)? {

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use step::{Return, Returned};
 use store::Lsn;
-use stream::{Answer, C2s, CloseReason, Event, TlsFacts, TransportFacts};
+use stream::{Answer, C2s, CloseReason, Entry, Event, TlsFacts, TransportFacts};
 use xmpp::error::{StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 
 use crate::door::Outgoing;
+use crate::entering::NotEntered;
 use crate::letter::{Envelope, Letter, Resuming};
 use crate::login;
 use crate::node::Node;
@@ -45,6 +46,8 @@ pub struct Session {
     peer: Option<IpAddr>,
     /// The account it has authenticated as, once it has asked for a resource.
     account: Option<BareJid>,
+    /// The id of its client's user agent, if it has told one.
+    client: Option<Arc<str>>,
     /// A question that the machine waits for.
     asking: Option<BoxFuture<'static, Answer>>,
     /// A former stream that the machine waits for.
@@ -74,6 +77,7 @@ impl Session {
             node: node.clone(),
             peer,
             account: None,
+            client: None,
             asking: None,
             resuming: None,
             acked_due: None,
@@ -155,7 +159,12 @@ impl Session {
             Resuming::Seat(seat) => {
                 seat.sit();
                 self.node.connected(self.number, seat.door());
-                self.seat = seat;
+                let before = std::mem::replace(&mut self.seat, seat);
+                // The account knows the connection of a client that has said who it is by the door that it came with.
+                let known = self.account.as_ref().filter(|_| self.client.is_some());
+                if let (Some(turn), Some(account)) = (before.leave(), known) {
+                    self.node.post(account, Envelope::new(Letter::Closed(before.id(), turn)));
+                }
             }
             Resuming::NotFound(handled) => self.machine.answer(now, Answer::ResumeRefused { handled }),
             Resuming::TooMany(TooMany { handled, sent }) => self.machine.acked_too_many(now, handled, sent),
@@ -176,6 +185,11 @@ impl Session {
             Outgoing::Left(back) => self.leaving.push(back),
             Outgoing::Bound(jid) => self.machine.answer(now, Answer::Bound(jid)),
             Outgoing::BindRefused(error) => self.machine.answer(now, Answer::BindRefused(error)),
+            Outgoing::Entered(step::Entered { jid, token }) => {
+                let entered = Box::new(stream::Entered { jid, token });
+                self.machine.answer(now, Answer::Entered(entered));
+            }
+            Outgoing::NotEntered(refusal) => self.not_entered(now, refusal),
             Outgoing::Close(error) => self.machine.answer(now, Answer::Close(error)),
         }
     }
@@ -273,6 +287,13 @@ impl Session {
                 Event::CheckPassword { account, password } => {
                     self.asking = Some(login::check_password(&self.node, account, password));
                 }
+                Event::Tokens { account, client } => {
+                    self.asking = Some(login::tokens(&self.node, account, client));
+                }
+                Event::Upgrade { account, keys, proven } => {
+                    self.asking = Some(login::upgrade(&self.node, account, *keys, *proven));
+                }
+                Event::Enter(entry) => self.enter(entry),
                 Event::Register { stanza } => {
                     let domain = self.machine.host().unwrap_or_default().to_owned();
                     self.asking = Some(login::register(&self.node, domain, stanza));
@@ -326,11 +347,31 @@ impl Session {
         }
     }
 
+    fn enter(&mut self, entry: Box<Entry>) {
+        tracing::debug!(session = self.id(), peer = ?self.peer, account = %entry.account, "logs in");
+        let account = entry.account.clone();
+        self.account = Some(account.clone());
+        self.client = entry.agent.as_ref().map(|agent| Arc::from(agent.id.as_str()));
+        let letter = Letter::Enter { door: self.seat.door().clone(), entry };
+        self.node.post(&account, Envelope::new(letter));
+    }
+
+    /// The client may try again, as somebody else, too.
+    fn not_entered(&mut self, now: Instant, refusal: NotEntered) {
+        (self.account, self.client) = (None, None);
+        let answer = match refusal {
+            NotEntered::Login(condition) => Answer::Refused(condition),
+            NotEntered::Session(error) => Answer::BindRefused(error),
+        };
+        self.machine.answer(now, answer);
+    }
+
     fn bind(&mut self, account: BareJid, resource: Option<String>) {
         let anonymous = self.machine.identity().is_some_and(|identity| identity.is_anonymous());
         tracing::debug!(session = self.id(), peer = ?self.peer, %account, "logged in");
         self.account = Some(account.clone());
-        let letter = Letter::Bind { door: self.seat.door().clone(), resource, anonymous };
+        let (door, client) = (self.seat.door().clone(), self.client.clone());
+        let letter = Letter::Bind { door, resource, client, anonymous };
         self.node.post(&account, Envelope::new(letter));
     }
 

@@ -317,6 +317,8 @@ impl Node {
                     door.refused(number, end.lsn, end.wall, error);
                 }
             }
+            Act::Entered(session, entered) => put(session, Lsn::default(), Outgoing::Entered(entered)),
+            Act::EnteredDurably(session, entered) => through(session, Outgoing::Entered(entered)),
             Act::Close(session, error) => through(session, Outgoing::Close(error)),
             Act::After(delay, back) => beside::after(self, cell.address.clone(), delay, back),
             Act::Ask(question, back) => {

@@ -50,10 +50,20 @@ struct Life {
 impl House {
     /// A house with these accounts, all with the same [`PASSWORD`]; nobody is in.
     pub fn new(clockwork: &Clockwork, config: Config, accounts: &[BareJid]) -> House {
+        House::with_keys(clockwork, config, accounts, everybodys_keys())
+    }
+
+    /// A house whose accounts have these of everybody's keys.
+    pub fn with_keys(
+        clockwork: &Clockwork,
+        config: Config,
+        accounts: &[BareJid],
+        credentials: &Credentials,
+    ) -> House {
         let (store, hand) = Rehearsal::new();
         for account in accounts {
             let at = clockwork.world().clock.wall();
-            let credentials = everybodys_keys().clone();
+            let credentials = credentials.clone();
             let create = Write::AccountCreate { account: account.clone(), credentials, at };
             // A fresh store refuses nothing.
             let _ = store.log().append(Lsn::default(), vec![create]);
@@ -186,7 +196,7 @@ fn at_once<T>(question: impl Future<Output = Result<T, store::StoreError>>) -> R
 }
 
 /// Keys of [`PASSWORD`], made once: they take a while.
-fn everybodys_keys() -> &'static Credentials {
+pub fn everybodys_keys() -> &'static Credentials {
     static KEYS: OnceLock<Credentials> = OnceLock::new();
     KEYS.get_or_init(|| {
         let salts = Salts::new(&Clockwork::new(0).world());

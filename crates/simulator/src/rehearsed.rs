@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use server::Config;
+use store::Credentials;
 use stream::{ClientCertificate, TlsFacts, TransportFacts};
 use xmpp::jid::BareJid;
 
 use crate::clockwork::Clockwork;
 use crate::conversation::{Binding, Door, Fortune, Received, Refused, Scene, Setting, Stage, Wire, settings};
 use crate::disk::Mood;
-use crate::house::House;
+use crate::house::{House, everybodys_keys};
 use crate::link::{Carried, Link, Way, Weather};
 
 /// How links behave in a conversation: quick, but bytes come in any pieces.
@@ -56,6 +57,19 @@ impl Rehearsed {
     }
 }
 
+/// The keys that accounts have.
+fn keys(settings: &[Setting]) -> Credentials {
+    let mut keys = everybodys_keys().clone();
+    let only = settings.iter().find_map(|setting| match setting {
+        Setting::Keys(hashes) => Some(hashes),
+        _ => None,
+    });
+    if let Some(only) = only {
+        keys.scram.retain(|(hash, _)| only.iter().any(|name| hash.mechanism().ends_with(name)));
+    }
+    keys
+}
+
 impl Stage for Rehearsed {
     fn name(&self) -> &'static str {
         "simulator"
@@ -71,7 +85,7 @@ impl Stage for Rehearsed {
             clockwork.end();
         }
         let clockwork = Clockwork::new(self.seed);
-        let house = House::new(&clockwork, config, &accounts);
+        let house = House::with_keys(&clockwork, config, &accounts, &keys(&scene.settings));
         house.start().map_err(failed)?;
         self.wires.clear();
         self.scene = scene.clone();

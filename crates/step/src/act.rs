@@ -35,6 +35,10 @@ pub enum Act {
     /// with once this step is committed; the client hears the error, if it has not heard it yet, whatever becomes of
     /// the store.
     Refused(SessionId, u64, Option<Stanza>),
+    /// Tell a connection that it is in, and what came of all that its client wanted along with its login (XEP-0388).
+    Entered(SessionId, Entered),
+    /// The same, once what the step has written is durable.
+    EnteredDurably(SessionId, Entered),
     /// Close a session's stream.
     Close(SessionId, StreamError),
     /// Hand back after this time.
@@ -51,6 +55,15 @@ pub struct Resumable {
     pub key: String,
     /// For how many seconds after its connection has gone.
     pub max: u32,
+}
+
+/// What a client has as it comes in.
+#[derive(Debug, Clone)]
+pub struct Entered {
+    /// The address of its session, if it wanted one.
+    pub jid: Option<FullJid>,
+    /// What a token for it is derived from, and when the token's time is over.
+    pub token: Option<(String, SystemTime)>,
 }
 
 /// What takes a while and is answered beside the entity.

@@ -29,6 +29,14 @@ pub struct Limits {
     pub directed_presence: usize,
     /// Subscription requests from others that wait for an answer.
     pub pending_subscriptions: usize,
+    /// Clients of one account that are remembered, each with two tokens at most (XEP-0484).
+    pub clients_per_account: usize,
+    /// Days after which a client is forgotten that has not been seen.
+    pub client_days: u32,
+    /// Characters that are kept of what a client says of its software, and of its device.
+    pub client_details_chars: usize,
+    /// Days for which a token lets its client in.
+    pub token_days: u32,
 }
 
 impl Default for Limits {
@@ -44,6 +52,10 @@ impl Default for Limits {
             private_bytes: 256 * 1024,
             directed_presence: 200,
             pending_subscriptions: 100,
+            clients_per_account: 50,
+            client_days: 90,
+            client_details_chars: 100,
+            token_days: 30,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The ledger of an account's sessions: who is connected, with which presence, interested in what.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use xmpp::jid::{FullJid, Jid};
@@ -26,6 +27,8 @@ pub struct Session {
     pub id: SessionId,
     /// Its address.
     pub jid: FullJid,
+    /// The id of its client's user agent (XEP-0388 §2.3), if it has told one.
+    pub client: Option<Arc<str>>,
     /// The last available presence it broadcast; `None` until its initial presence and after unavailable.
     pub presence: Option<Stanza>,
     /// The priority of that presence (RFC 6121 §4.7.2.3).
@@ -54,6 +57,7 @@ impl Session {
         Session {
             id,
             jid,
+            client: None,
             presence: None,
             priority: 0,
             presence_at: None,

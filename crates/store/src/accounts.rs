@@ -193,6 +193,39 @@ pub(crate) fn change_credentials(account: &BareJid, credentials: &Credentials, s
     keep_keys(account, credentials, KEYS, sink);
 }
 
+/// Keys of the password that the account still has.
+pub(crate) fn add_keys(
+    account: &BareJid,
+    credentials: &Credentials,
+    proven: &(ScramHash, Vec<u8>),
+    sink: &mut dyn Sink,
+) {
+    const SQL: &str = "INSERT INTO account_keys (account, hash, salt, iterations, stored_key, server_key) \
+         SELECT CAST($1 AS TEXT), $2, $3, $4, $5, $6 WHERE EXISTS \
+         (SELECT 1 FROM account_keys WHERE account = $1 AND hash = $7 AND stored_key = $8) \
+         ON CONFLICT (account, hash) DO UPDATE SET \
+         salt = excluded.salt, iterations = excluded.iterations, stored_key = excluded.stored_key, \
+         server_key = excluded.server_key";
+    let (hash, stored_key) = proven;
+    // Those that prove it go last: they may be replaced as well.
+    let (last, first): (Vec<_>, Vec<_>) = credentials.scram.iter().partition(|(other, _)| other == hash);
+    for (other, keys) in first.into_iter().chain(last) {
+        sink.run(
+            SQL,
+            &[
+                account.as_str().into(),
+                other.mechanism().into(),
+                keys.salt.as_slice().into(),
+                i64::from(keys.iterations).into(),
+                keys.stored_key.as_slice().into(),
+                keys.server_key.as_slice().into(),
+                hash.mechanism().into(),
+                stored_key.as_slice().into(),
+            ],
+        );
+    }
+}
+
 fn keep_keys(account: &BareJid, credentials: &Credentials, sql: &'static str, sink: &mut dyn Sink) {
     for (hash, keys) in &credentials.scram {
         sink.run(

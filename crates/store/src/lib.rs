@@ -2,6 +2,7 @@
 
 mod accounts;
 mod archive;
+mod clients;
 mod db;
 mod error;
 #[cfg(feature = "fixture")]
@@ -22,6 +23,7 @@ pub use archive::{
     ArchiveMessage, ArchivePage, ArchiveQuery, ArchiveState, ArchivedMessage, Clearing, Due, Page,
     RETRACTABLE, WORD_BYTES_MAX, WORDS_MAX, words,
 };
+pub use clients::{ClientRecord, TokenRecord};
 pub use db::rehearsal::Rehearsal;
 pub use error::StoreError;
 pub use letters::KeptLetter;

@@ -7,9 +7,10 @@ use xmpp::jid::BareJid;
 use crate::db::Sink;
 use crate::roster::BETWEEN_GROUPS;
 use crate::{
-    ArchiveMessage, Clearing, Credentials, KeptLetter, KeptSession, OwedStanza, RosterItem, accounts,
-    archive, letters, notes, offline, roster, sessions,
+    ArchiveMessage, Clearing, ClientRecord, Credentials, KeptLetter, KeptSession, OwedStanza, RosterItem,
+    ScramHash,
 };
+use crate::{accounts, archive, clients, letters, notes, offline, roster, sessions};
 
 /// The longest key of a row, in bytes: its owner, topic and name together. PostgreSQL's indexes hold 2,704 bytes a row
 /// with their own overhead, and what one engine refuses the other must not keep.
@@ -30,12 +31,37 @@ pub enum Write {
         /// When.
         at: SystemTime,
     },
-    /// An account has other keys; without such an account, nothing changes.
+    /// An account has another password: other keys, and no client that has shown it. Without such an account, nothing
+    /// changes.
     AccountCredentials {
         /// Its address.
         account: BareJid,
         /// Its keys.
         credentials: Credentials,
+    },
+    /// An account has more keys of the same password, in the place of those of the same hashes. If the password has
+    /// changed meanwhile, nothing changes.
+    AccountKeys {
+        /// Its address.
+        account: BareJid,
+        /// The new keys.
+        credentials: Credentials,
+        /// The StoredKey that proves the password, and its hash.
+        proven: (ScramHash, Vec<u8>),
+    },
+    /// A client of an account is as it says here; without such an account, nothing changes.
+    ClientPut {
+        /// Whose.
+        account: BareJid,
+        /// Which.
+        client: Box<ClientRecord>,
+    },
+    /// A client has access no more.
+    ClientRemove {
+        /// Whose.
+        account: BareJid,
+        /// The id of its user agent.
+        client: String,
     },
     /// An account goes, with everything that is kept for it. Letters to its address stay until they are read: their
     /// senders wait for an answer, from whoever is there then.
@@ -194,9 +220,15 @@ impl Write {
     /// Says why no database can keep it.
     pub(crate) fn weigh(&self) -> Result<usize, &'static str> {
         let (texts, key, blob): (usize, usize, usize) = match self {
-            Write::AccountCreate { .. } | Write::AccountCredentials { .. } | Write::AccountRemove { .. } => {
-                (0, 0, 0)
+            Write::AccountCreate { .. }
+            | Write::AccountCredentials { .. }
+            | Write::AccountKeys { .. }
+            | Write::AccountRemove { .. } => (0, 0, 0),
+            Write::ClientPut { account, client } => {
+                let told = text(client.software.iter().chain(&client.device).chain([&client.handle]))?;
+                (told, account.as_str().len() + text([&client.id])?, 0)
             }
+            Write::ClientRemove { account, client } => (0, account.as_str().len() + text([client])?, 0),
             Write::AccountSeen { status, .. } => (text(status.iter())?, 0, 0),
             Write::RosterPut { item, .. }
                 if item.groups.iter().any(|group| group.contains(BETWEEN_GROUPS)) =>
@@ -242,9 +274,16 @@ impl Write {
             }
             Write::AccountCredentials { account, credentials } => {
                 accounts::change_credentials(account, credentials, sink);
+                clients::forget_proofs(account, sink);
             }
+            Write::AccountKeys { account, credentials, proven } => {
+                accounts::add_keys(account, credentials, proven, sink);
+            }
+            Write::ClientPut { account, client } => clients::put(account, client, sink),
+            Write::ClientRemove { account, client } => clients::remove(account, client, sink),
             Write::AccountRemove { account } => {
                 accounts::erase(account, sink);
+                clients::erase(account, sink);
                 roster::erase(account, sink);
                 offline::erase(account, sink);
                 archive::erase(account, sink);

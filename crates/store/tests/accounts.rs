@@ -5,6 +5,7 @@ use store::{
     RosterItem, ScramHash, StoredKeys, Write,
 };
 
+use crate::clients::record;
 use crate::home::{Home, Opened, at, hex, jid, note, on_both};
 
 fn keys(seed: u8) -> StoredKeys {
@@ -66,6 +67,34 @@ fn new_keys_replace_all_old_ones() {
         opened.write([change.clone(), change]).await;
         assert_eq!(stored(&opened, "alice@one.test").await, Some(only));
         assert_eq!(stored(&opened, "bob@one.test").await, Some(credentials(1)));
+    });
+}
+
+#[test]
+fn keys_are_added_while_the_password_is_the_same() {
+    on_both(async |home| {
+        let opened = home.open().await;
+        opened.write([create("alice@one.test", 1), create("bob@one.test", 5)]).await;
+        let add = |added: &[(ScramHash, u8)], proven: u8| Write::AccountKeys {
+            account: jid("alice@one.test"),
+            credentials: Credentials {
+                scram: added.iter().map(|(hash, seed)| (*hash, keys(*seed))).collect(),
+            },
+            proven: (ScramHash::Sha1, keys(proven).stored_key),
+        };
+        opened.write([add(&[(ScramHash::Sha512, 9)], 1)]).await;
+        let mut all = credentials(1);
+        all.scram.push((ScramHash::Sha512, keys(9)));
+        assert_eq!(stored(&opened, "alice@one.test").await, Some(all));
+        // The keys that prove it may be among them.
+        opened.write([add(&[(ScramHash::Sha1, 20), (ScramHash::Sha256, 21)], 1)]).await;
+        let mut all = credentials(20);
+        all.scram.push((ScramHash::Sha512, keys(9)));
+        assert_eq!(stored(&opened, "alice@one.test").await, Some(all.clone()));
+        // They are not the account's any more.
+        opened.write([add(&[(ScramHash::Sha256, 30)], 1)]).await;
+        assert_eq!(stored(&opened, "alice@one.test").await, Some(all));
+        assert_eq!(stored(&opened, "bob@one.test").await, Some(credentials(5)));
     });
 }
 
@@ -195,6 +224,7 @@ fn everything_of(account: &str) -> Vec<Write> {
         Write::OfflineKeep { owner: owner.clone(), id: 2, at: at(1), xml: b"<message/>".to_vec() },
         Write::OfflineDrop { owner: owner.clone(), up_to: 1 },
         Write::ArchiveKeep(Box::new(message)),
+        Write::ClientPut { account: owner.clone(), client: Box::new(record("phone")) },
         Write::Note { owner: owner.clone(), topic: "topic", key: "key".to_owned(), value: Some(vec![1]) },
         Write::SessionPut { owner: owner.clone(), session },
         Write::Owe { owner, key: "session".to_owned(), owed },
@@ -240,6 +270,7 @@ fn of_an_account_that_goes_nothing_stays() {
             "archive",
             "archive_bodies",
             "archive_owners",
+            "clients",
             "notes",
             "offline",
             "offline_last",

@@ -4,6 +4,7 @@
 mod accounts;
 mod archive;
 mod child;
+mod clients;
 mod damage;
 mod disk;
 mod durability;

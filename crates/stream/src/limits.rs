@@ -10,6 +10,10 @@ pub const BEFORE_BYTES_TOTAL: usize = 64 * 1024;
 pub const BEFORE_ELEMENTS_TOTAL: u32 = 64;
 /// Failed logins on one stream, then it is closed (RFC 6120 §6.4.5).
 pub const LOGIN_FAILURES_MAX: u32 = 3;
+/// Bytes of a tag that a client may wish its resource to begin with; a longer one is left out (XEP-0386 §3.2.1).
+pub const TAG_BYTES_MAX: usize = 200;
+/// Characters that are kept of what a client says of its software, and of its device (XEP-0388 §2.3).
+pub const AGENT_CHARS_MAX: usize = 200;
 /// Refused resources on one stream, then it is closed (RFC 6120 §7.7.3).
 pub const BIND_REFUSALS_MAX: u32 = 10;
 /// Bytes a machine keeps while it awaits an answer, in spite of `wants_input`.

@@ -4,6 +4,8 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::sasl::scram::SALT_BYTES;
+
 /// Bytes of chance in one token: 144 bits, no padding in base64.
 const TOKEN_BYTES: usize = 18;
 
@@ -29,6 +31,13 @@ impl Seed {
     /// A fresh token for a stream id or a nonce: 24 characters of URL-safe base64.
     pub fn token(&mut self) -> String {
         URL_SAFE_NO_PAD.encode(self.draw())
+    }
+
+    /// A fresh salt for keys.
+    pub fn salt(&mut self) -> [u8; SALT_BYTES] {
+        let mut salt = [0; SALT_BYTES];
+        salt.copy_from_slice(&self.draw()[..SALT_BYTES]);
+        salt
     }
 
     /// A fresh token in lower case, fit for the local part of an address.

@@ -25,16 +25,30 @@ namespaces! {
     TLS = "urn:ietf:params:xml:ns:xmpp-tls";
     /// SASL.
     SASL = "urn:ietf:params:xml:ns:xmpp-sasl";
+    /// SASL2 (XEP-0388).
+    SASL2 = "urn:xmpp:sasl:2";
+    /// Tasks that give an account keys (XEP-0480).
+    SASL_UPGRADE = "urn:xmpp:sasl:upgrade:0";
+    /// What such tasks say for SCRAM (XEP-0480 §3).
+    SCRAM_UPGRADE = "urn:xmpp:scram-upgrade:0";
+    /// Tokens to log in with (XEP-0484).
+    FAST = "urn:xmpp:fast:0";
+    /// What a client may rely on before it has seen it (XEP-0509).
+    PIPELINING = "urn:xmpp:iap:0";
     /// Channel bindings (XEP-0440).
     SASL_CB = "urn:xmpp:sasl-cb:0";
     /// Resource binding.
     BIND = "urn:ietf:params:xml:ns:xmpp-bind";
+    /// Resource binding within the login (XEP-0386).
+    BIND2 = "urn:xmpp:bind:0";
     /// Sessions (RFC 3921).
     SESSION = "urn:ietf:params:xml:ns:xmpp-session";
     /// Stream limits (XEP-0478).
     STREAM_LIMITS = "urn:xmpp:stream-limits:0";
     /// Rosters.
     ROSTER = "jabber:iq:roster";
+    /// Clients that have access to an account (XEP-0494).
+    CLIENT_ACCESS = "urn:xmpp:cam:0";
     /// Roster versioning.
     ROSTER_VER = "urn:xmpp:features:rosterver";
     /// Subscription pre-approval.

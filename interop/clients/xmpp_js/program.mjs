@@ -9,26 +9,24 @@ const bare = (address) => jid(address).bare().toString();
 
 class XmppJs {
   items = new Map();
+  // The same client each time, with the token that the server has given it (XEP-0484).
+  userAgent = xml("user-agent", { id: crypto.randomUUID() }, xml("software", {}, "xmpp.js"));
+  token = null;
 
+  // First with the password; then, as the same client, with the token that came of it (XEP-0484).
   async login({ jid: address, password, port, tls }) {
     const { local: username, domain } = jid(address);
     const scheme = tls === "direct" ? "xmpps" : "xmpp";
     // The certificate is verified for this name, too.
     const service = `${scheme}://${domain}:${port}`;
-    const xmpp = (this.xmpp = client({ service, domain, username, password }));
-    xmpp.reconnect.stop();
-    xmpp.on("stanza", (stanza) => this.hear(stanza));
-    xmpp.iqCallee.set("jabber:iq:roster", "query", ({ element }) => {
-      this.note(element);
-      return true;
-    });
-    let mechanism;
-    xmpp.on("send", (element) => {
-      if (element.name === "auth") mechanism = element.attrs.mechanism;
-    });
-    const failed = new Promise((resolve) => xmpp.on("error", resolve));
-    const error = await Promise.race([xmpp.start().then(() => null, (error) => error), failed]);
+    const error = await this.start({ service, domain, username, password });
     if (error) return tell({ is: "refused", why: String(error) });
+    const first = this.mechanism;
+    await this.xmpp.stop();
+    const later = await this.start({ service, domain, username, password });
+    if (later) return tell({ is: "refused", why: String(later) });
+    const mechanism = `${first}, then ${this.mechanism}`;
+    const { xmpp } = this;
     this.note(await this.ask("get", xml("query", "jabber:iq:roster")));
     // It is there once the server says so.
     const seen = new Promise((resolve) => xmpp.on("stanza", (stanza) => {
@@ -36,8 +34,30 @@ class XmppJs {
     }));
     await xmpp.send(xml("presence"));
     await seen;
-    const checks = ["disco", "ping", "version", "vcard", "blocking", "private_xml"];
+    const checks = ["token", "clients", "disco", "ping", "version", "vcard", "blocking", "private_xml"];
     tell({ is: "online", mechanism, tls: xmpp.socket.socket.getProtocol(), checks });
+  }
+
+  // Why it did not come in, if so.
+  async start(who) {
+    const xmpp = (this.xmpp = client({ ...who, userAgent: this.userAgent }));
+    xmpp.reconnect.stop();
+    xmpp.fast.fetchToken = async () => this.token;
+    xmpp.fast.saveToken = async (token) => (this.token = token);
+    xmpp.fast.deleteToken = async () => (this.token = null);
+    xmpp.on("stanza", (stanza) => this.hear(stanza));
+    xmpp.iqCallee.set("jabber:iq:roster", "query", ({ element }) => {
+      this.note(element);
+      return true;
+    });
+    xmpp.on("send", (element) => {
+      if (element.name === "auth") this.mechanism = element.attrs.mechanism;
+      if (element.name !== "authenticate") return;
+      const bound = element.getChild("bind", "urn:xmpp:bind:0") ? " with Bind 2" : "";
+      this.mechanism = `${element.attrs.mechanism} in SASL2${bound}`;
+    });
+    const failed = new Promise((resolve) => xmpp.on("error", resolve));
+    return Promise.race([xmpp.start().then(() => null, (error) => error), failed]);
   }
 
   async logout() {
@@ -99,6 +119,20 @@ class XmppJs {
   async ask(type, payload, to) {
     const answer = await this.xmpp.iqCaller.request(xml("iq", { type, to }, payload));
     return answer.getChildElements()[0];
+  }
+
+  async check_token() {
+    return expected(this.mechanism, "HT-SHA-256-NONE in SASL2 with Bind 2");
+  }
+
+  async check_clients() {
+    const list = await this.ask("get", xml("list", "urn:xmpp:cam:0"));
+    const known = list.getChildren("client").map((known) => {
+      const auth = known.getChild("auth").getChildElements().map((way) => way.name);
+      return `${known.getChild("user-agent")?.getChildText("software")} by ${auth.join(" and ")}`;
+    });
+    // Each of its programs is one.
+    return expected([...new Set(known)].join(), "xmpp.js by password and fast");
   }
 
   async check_disco() {

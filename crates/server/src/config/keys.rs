@@ -198,6 +198,28 @@ pub const KEYS: &[Key] = &[
     key("limits.vcard_bytes", "65536", "Bytes of one vCard."),
     key("limits.private_bytes", "262144", "Bytes of all private XML of one account."),
     key("limits.directed_presence", "200", "Addresses that one session has sent directed presence to."),
+    key(
+        "limits.clients_per_account",
+        "50",
+        "Clients of one account that are remembered, each with two tokens at most (XEP-0484).",
+    ),
+    key(
+        "limits.client_days",
+        "90",
+        "Days after which a client is forgotten that has not been seen; its tokens go with it.",
+    ),
+    key(
+        "limits.client_details_chars",
+        "100",
+        "Characters kept of what a client says of its software, and of its device, for its owner's list of\n\
+         clients (XEP-0494). 0: nothing is kept.",
+    ),
+    key(
+        "limits.token_days",
+        "30",
+        "Days for which a token lets its client in without a password (XEP-0484); it is replaced in time.\n\
+         0: clients are given none.",
+    ),
     key("limits.pending_subscriptions", "100", "Subscription requests from others that wait for an answer."),
 ];
 

@@ -39,6 +39,10 @@ pub struct Limits {
     pub private_bytes: usize,
     pub directed_presence: usize,
     pub pending_subscriptions: usize,
+    pub clients_per_account: usize,
+    pub client_days: u32,
+    pub client_details_chars: usize,
+    pub token_days: u32,
 }
 
 impl Default for Limits {
@@ -77,6 +81,10 @@ impl Default for Limits {
             private_bytes: account.private_bytes,
             directed_presence: account.directed_presence,
             pending_subscriptions: account.pending_subscriptions,
+            clients_per_account: account.clients_per_account,
+            client_days: account.client_days,
+            client_details_chars: account.client_details_chars,
+            token_days: account.token_days,
         }
     }
 }
@@ -95,6 +103,10 @@ impl Limits {
             private_bytes: self.private_bytes,
             directed_presence: self.directed_presence,
             pending_subscriptions: self.pending_subscriptions,
+            clients_per_account: self.clients_per_account,
+            client_days: self.client_days,
+            client_details_chars: self.client_details_chars,
+            token_days: self.token_days,
         }
     }
 

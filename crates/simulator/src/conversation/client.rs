@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use xmpp::ns;
 
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+const SASL2: &str = "urn:xmpp:sasl:2";
 
 /// A connection.
 #[derive(Debug)]
@@ -199,23 +200,38 @@ impl Client {
     ) -> Result<(), String> {
         let password = attempt.password.as_deref().unwrap_or(password);
         let (mut exchange, first) = Exchange::begin(attempt, password, &self.binding)?;
-        let first = if first.is_empty() { "=".to_owned() } else { STANDARD.encode(first) };
-        let auth = format!("<auth xmlns='{SASL}' mechanism='{}'>{first}</auth>", escape(&attempt.mechanism));
+        let mechanism = escape(&attempt.mechanism);
+        let (profile, auth) = match &attempt.asking {
+            None => {
+                let first = if first.is_empty() { "=".to_owned() } else { STANDARD.encode(first) };
+                (SASL, format!("<auth xmlns='{SASL}' mechanism='{mechanism}'>{first}</auth>"))
+            }
+            Some(asking) => {
+                let first = STANDARD.encode(first);
+                let first = format!("<initial-response>{first}</initial-response>");
+                let start = format!("<authenticate xmlns='{SASL2}' mechanism='{mechanism}'>");
+                (SASL2, format!("{start}{first}{asking}</authenticate>"))
+            }
+        };
         self.say(stage, auth.as_bytes());
         if attempt.only_first {
             return Ok(());
         }
         let mut answer = self.element(stage)?;
-        if answer.ns == SASL && answer.name == "challenge" {
-            let challenge = decoded(&answer)?;
+        if answer.ns == profile && answer.name == "challenge" {
+            let challenge = String::from_utf8(decoded(&answer)?).map_err(|error| error.to_string())?;
             self.offer.check(&challenge, attempt)?;
             let response = exchange.answer(&challenge)?;
-            let response = format!("<response xmlns='{SASL}'>{}</response>", STANDARD.encode(response));
+            let response = format!("<response xmlns='{profile}'>{}</response>", STANDARD.encode(response));
             self.say(stage, response.as_bytes());
             answer = self.element(stage)?;
         }
         if answer.ns == SASL && answer.name == "success" {
             exchange.accept(&decoded(&answer)?)?;
+        }
+        if answer.ns == SASL2 && ["success", "continue"].contains(&answer.name.as_str()) {
+            let data = answer.child("additional-data").map(decoded).transpose()?;
+            exchange.accept(&data.unwrap_or_default())?;
         }
         self.unread.push_front(Item::Element(answer));
         Ok(())
@@ -295,6 +311,11 @@ impl Client {
         if let Some(jid) = bind.and_then(|bind| bind.child("jid")) {
             self.jid = Some(jid.text());
         }
+        // XEP-0386 §3.2: a full address, if one is bound.
+        let success = node.child("authorization-identifier").filter(|_| node.ns == SASL2);
+        if let Some(own) = success.map(Node::text).filter(|own| own.contains('/')) {
+            self.jid = Some(own);
+        }
     }
 
     /// What is there instead of what was expected.
@@ -309,10 +330,9 @@ pub fn account(jid: &str) -> (&str, &str) {
     (bare, bare.split_once('@').map_or(bare, |(_, domain)| domain))
 }
 
-fn decoded(node: &Node) -> Result<String, String> {
+fn decoded(node: &Node) -> Result<Vec<u8>, String> {
     let text = node.text();
-    let bytes = STANDARD.decode(&text).map_err(|error| format!("'{text}' is not base64: {error}"))?;
-    String::from_utf8(bytes).map_err(|error| error.to_string())
+    STANDARD.decode(&text).map_err(|error| format!("'{text}' is not base64: {error}"))
 }
 
 fn say(next: &Next, inbox: &Inbox) -> String {

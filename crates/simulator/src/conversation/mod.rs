@@ -13,6 +13,6 @@ mod template;
 mod words;
 
 pub use player::{Failure, Outcome, compare, play};
-pub use sasl::sha256;
+pub use sasl::{Exchange, sha256};
 pub use script::Script;
 pub use stage::{Binding, Door, Fortune, Received, Refused, Scene, Setting, Stage, Wire};

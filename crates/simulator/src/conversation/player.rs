@@ -145,8 +145,12 @@ impl<'a> Player<'a> {
             }
             Act::Authenticate { who, attempt } => {
                 let password = (self.password)(&attempt.account);
+                let mut attempt = attempt.clone();
+                for text in [&mut attempt.password, &mut attempt.asking].into_iter().flatten() {
+                    *text = self.words.fill(text)?;
+                }
                 let client = self.clients.get_mut(who).ok_or_else(|| absent(who))?;
-                client.authenticate(self.stage, attempt, &password)
+                client.authenticate(self.stage, &attempt, &password)
             }
             Act::Restart => {
                 // Their last words can still be heard; nothing can be asked through them.

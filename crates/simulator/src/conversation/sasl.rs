@@ -31,7 +31,7 @@ impl Exchange {
             "PLAIN" => Some(format!("{authzid}\0{local}\0{password}")),
             "EXTERNAL" => Some(authzid.clone()),
             "ANONYMOUS" => Some(String::new()),
-            name if name.starts_with("SCRAM-") => None,
+            name if name.starts_with("SCRAM-") || name.starts_with("HT-") => None,
             name => return Err(format!("the mechanism '{name}' is unknown here")),
         };
         let mut exchange = Exchange {
@@ -46,6 +46,15 @@ impl Exchange {
             return Ok((exchange, first.into_bytes()));
         }
         exchange.bind(binding)?;
+        if attempt.mechanism.starts_with("HT-") {
+            let mut first = format!("{local}\0").into_bytes();
+            first.extend(exchange.hashed("Initiator"));
+            if attempt.twist == Some(Twist::Proof) {
+                first.last_mut().into_iter().for_each(|byte| *byte ^= 1);
+            }
+            exchange.server_signature = exchange.hashed("Responder");
+            return Ok((exchange, first));
+        }
         let flag = match (&exchange.binding, attempt.twist) {
             (Some(_), _) => format!("p={}", exchange.kind(binding)),
             (None, Some(Twist::Unoffered)) => "y".to_owned(),
@@ -59,13 +68,27 @@ impl Exchange {
         Ok((exchange, first.into_bytes()))
     }
 
+    /// The token as one of the two sides shows it (draft-schmaus-kitten-sasl-ht-09 §3).
+    fn hashed(&self, role: &str) -> Vec<u8> {
+        let mut signing =
+            hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, self.password.as_bytes()));
+        signing.update(role.as_bytes());
+        signing.update(self.binding.as_deref().unwrap_or_default());
+        signing.sign().as_ref().to_vec()
+    }
+
     fn kind(&self, binding: &Binding) -> String {
+        match self.attempt.mechanism.as_str() {
+            "HT-SHA-256-EXPR" => return "tls-exporter".to_owned(),
+            "HT-SHA-256-ENDP" => return "tls-server-end-point".to_owned(),
+            _ => {}
+        }
         let usual = if binding.exporter.is_some() { "tls-exporter" } else { "tls-server-end-point" };
         self.attempt.binding.clone().unwrap_or_else(|| usual.to_owned())
     }
 
     fn bind(&mut self, binding: &Binding) -> Result<(), String> {
-        if !self.attempt.mechanism.ends_with("-PLUS") {
+        if !["-PLUS", "-EXPR", "-ENDP"].iter().any(|end| self.attempt.mechanism.ends_with(end)) {
             return Ok(());
         }
         let kind = self.kind(binding);
@@ -126,15 +149,18 @@ impl Exchange {
     ///
     /// # Errors
     /// When it is not signed.
-    pub fn accept(&self, success: &str) -> Result<(), String> {
-        if !self.attempt.mechanism.starts_with("SCRAM-") {
-            return Ok(());
-        }
-        let expected = format!("v={}", STANDARD.encode(&self.server_signature));
+    pub fn accept(&self, success: &[u8]) -> Result<(), String> {
+        let expected = match &self.attempt.mechanism {
+            name if name.starts_with("SCRAM-") => {
+                format!("v={}", STANDARD.encode(&self.server_signature)).into_bytes()
+            }
+            name if name.starts_with("HT-") => self.server_signature.clone(),
+            _ => return Ok(()),
+        };
         if !self.server_signature.is_empty() && success == expected {
             Ok(())
         } else {
-            Err(format!("the server's signature is wrong: '{success}' instead of '{expected}'"))
+            Err(format!("the server's signature is wrong: {success:?} instead of {expected:?}"))
         }
     }
 }
@@ -195,6 +221,19 @@ fn algorithms(mechanism: &str) -> (pbkdf2::Algorithm, hmac::Algorithm, &'static 
             (pbkdf2::PBKDF2_HMAC_SHA1, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &digest::SHA1_FOR_LEGACY_USE_ONLY)
         }
     }
+}
+
+/// The SaltedPassword of RFC 5802 §3, in base64, as `{salted SHA-256 ITERATIONS SALT PASSWORD}`.
+///
+/// # Errors
+/// When something of it is no hash, number or salt.
+pub fn salted(hash: &str, iterations: &str, salt: &str, password: &str) -> Result<String, String> {
+    let (kdf, _, hash) = algorithms(&format!("SCRAM-{hash}"));
+    let iterations: NonZeroU32 = iterations.parse().map_err(|_| format!("'{iterations}' iterations"))?;
+    let salt = STANDARD.decode(salt).map_err(|error| error.to_string())?;
+    let mut salted = vec![0; hash.output_len];
+    pbkdf2::derive(kdf, iterations, &salt, password.as_bytes(), &mut salted);
+    Ok(STANDARD.encode(salted))
 }
 
 /// SHA-256, for `tls-server-end-point` (RFC 5929 §4.1).

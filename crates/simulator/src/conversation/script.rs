@@ -136,7 +136,7 @@ pub struct Attempt {
     pub mechanism: String,
     /// The bare address that it claims.
     pub account: String,
-    /// `with password 'x'`: another than the account's.
+    /// `with password 'x'`: another than the account's; `with token 'x'` (XEP-0484).
     pub password: Option<String>,
     /// `for bob@one.test`: the authorization identity.
     pub authzid: Option<String>,
@@ -148,6 +148,8 @@ pub struct Attempt {
     pub checks_offer: bool,
     /// Whether it stops after its first message.
     pub only_first: bool,
+    /// `asking …`: with SASL2 (XEP-0388), and this stands in `<authenticate/>` besides.
+    pub asking: Option<String>,
 }
 
 /// What a client does wrong on purpose.
@@ -319,6 +321,7 @@ fn setting_of(text: &str) -> Result<Setting, String> {
         ["mechanisms", names @ ..] => {
             Setting::Mechanisms(names.iter().map(|name| (*name).to_owned()).collect())
         }
+        ["keys", hashes @ ..] => Setting::Keys(hashes.iter().map(|hash| (*hash).to_owned()).collect()),
         ["admin", jid] => Setting::Admin((*jid).to_owned()),
         ["contact", kind, address] => Setting::Contact((*kind).to_owned(), (*address).to_owned()),
         ["limit", name, value] => {
@@ -384,7 +387,12 @@ fn attempt(text: &str, only_first: bool) -> Result<Attempt, String> {
         } else if let Some(after) = rest.strip_prefix("checking what was offered") {
             attempt.checks_offer = true;
             rest = after;
-        } else if let Some(after) = rest.strip_prefix("with password '") {
+        } else if let Some(after) = rest.strip_prefix("asking ") {
+            attempt.asking = Some(if after == "nothing" { String::new() } else { after.to_owned() });
+            rest = "";
+        } else if let Some(after) =
+            rest.strip_prefix("with password '").or_else(|| rest.strip_prefix("with token '"))
+        {
             let (password, after) = after.split_once('\'').ok_or("the password does not end")?;
             attempt.password = Some(password.to_owned());
             rest = after;
@@ -437,5 +445,10 @@ mod tests {
             attempt("SCRAM-SHA-1-PLUS as a@b with password 'x y' over tls-exporter for c@d", false).unwrap();
         assert_eq!(read.password.as_deref(), Some("x y"));
         assert_eq!((read.binding.as_deref(), read.authzid.as_deref()), (Some("tls-exporter"), Some("c@d")));
+        let read = attempt("HT-SHA-256-NONE as a@b with token '{t}' asking <fast a='b c'/>", false).unwrap();
+        assert_eq!(
+            (read.password.as_deref(), read.asking.as_deref()),
+            (Some("{t}"), Some("<fast a='b c'/>"))
+        );
     }
 }

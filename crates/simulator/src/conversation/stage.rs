@@ -46,6 +46,8 @@ pub enum Setting {
     PlaintextAllowed,
     /// `with mechanisms SCRAM-SHA-512 PLAIN`: only these are offered.
     Mechanisms(Vec<String>),
+    /// `with keys SHA-1`: accounts have keys of these hashes only, as if they had come from elsewhere.
+    Keys(Vec<String>),
     /// `with client certificates`: those of the stage's authority are trusted.
     ClientCertificates,
     /// `with admin alice@one.test`.

@@ -59,6 +59,12 @@ impl Words {
         if let Some(plain) = word.strip_prefix("base64 ") {
             return Ok(STANDARD.encode(bytes(plain)?));
         }
+        if let Some(keys) = word.strip_prefix("salted ") {
+            let [hash, rounds, salt, password] = keys.split(' ').collect::<Vec<_>>()[..] else {
+                return Err("'salted HASH ITERATIONS SALT PASSWORD'".to_owned());
+            };
+            return super::sasl::salted(hash, rounds, salt, password);
+        }
         if let Some((count, what)) = word.split_once(" * ") {
             let count: usize = count.trim().parse().map_err(|_| format!("'{count}' is not a number"))?;
             return Ok(what.repeat(count));

@@ -7,6 +7,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "accounts, rosters, held messages, letters, notes", text: include_str!("schema/0001.sql") },
     Step { name: "sessions that can be resumed", text: include_str!("schema/0002.sql") },
     Step { name: "archives of messages", text: include_str!("schema/0003.sql") },
+    Step { name: "clients and their tokens", text: include_str!("schema/0004.sql") },
 ];
 
 /// What leads from one schema to the next.

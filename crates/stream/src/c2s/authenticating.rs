@@ -1,76 +1,54 @@
-//! Before login: STARTTLS, the SASL exchange, registration (RFC 6120 §5 and §6, XEP-0077).
+//! Before login: STARTTLS, both profiles of SASL, registration (RFC 6120 §5 and §6, XEP-0388, XEP-0077).
 
 use xmpp::error::{StreamCondition, StreamError};
-use xmpp::jid::BareJid;
 use xmpp::xml::Element;
 use xmpp::xml::Top;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::entering::Entering;
+use super::exchange::{Exchange, Outcome, Proof, not_offered};
 use super::line::{Line, Reframe, is_stanza};
 use super::opening::Opening;
+use super::request::Request;
 use super::{Answer, Event, State};
 use crate::limits::LOGIN_FAILURES_MAX;
-use crate::sasl::plain::Plain;
-use crate::sasl::scram::{Binding, Challenged, ClientFirst, ScramCredentials, ScramHash, ScramKeys};
-use crate::sasl::{self, BindingType, Identity, Mechanism, Offer, SaslCondition};
-use crate::sasl::{anonymous, external};
+use crate::sasl::{self, Mechanism, Offer, SaslCondition};
 use xmpp::ns;
 
 /// The features are out; the client may secure the channel, register or log in.
 #[derive(Debug)]
 pub(super) struct Authenticating {
     offer: Offer,
+    /// What the features are known by (XEP-0509 §2.3).
+    version: Option<String>,
     failures: u32,
     exchange: Exchange,
-}
-
-/// How far the login is.
-#[derive(Debug)]
-enum Exchange {
-    /// No mechanism is running.
-    Idle,
-    /// `<auth/>` came without data; `<response/>` will bring it.
-    Chosen(Mechanism),
-    /// PLAIN asked whether the password is right.
-    AskedPassword(Identity),
-    /// EXTERNAL asked whether the account exists.
-    AskedAccount(Identity),
-    /// SCRAM asked for the account's keys.
-    AskedKeys(Asking),
-    /// SCRAM sent its challenge.
-    Challenged(Challenged, Identity),
-    /// A registration request is out.
-    AskedRegistration,
-}
-
-/// A SCRAM exchange between the client's first message and our challenge.
-#[derive(Debug)]
-struct Asking {
-    hash: ScramHash,
-    mechanism: Mechanism,
-    first: ClientFirst,
-    account: BareJid,
-    /// Channel-binding data the client must repeat.
-    binding: Vec<u8>,
-}
-
-/// What a step of an exchange leads to.
-enum Outcome {
-    Waiting(Exchange),
-    /// Logged in; with additional data for `<success/>`.
-    Success(Identity, Option<String>),
+    /// What came along with the exchange that is running, if it is one of SASL2 (XEP-0388).
+    request: Option<Request>,
 }
 
 impl Authenticating {
-    pub fn new(offer: Offer) -> Self {
-        Authenticating { offer, failures: 0, exchange: Exchange::Idle }
+    pub fn new(offer: Offer, version: Option<String>) -> Self {
+        Authenticating { offer, version, failures: 0, exchange: Exchange::Idle, request: None }
+    }
+
+    pub fn offer(&self) -> &Offer {
+        &self.offer
     }
 
     pub fn awaits_answer(&self) -> bool {
-        !matches!(self.exchange, Exchange::Idle | Exchange::Chosen(_) | Exchange::Challenged(..))
+        self.exchange.awaits_answer()
     }
 
     pub fn element(mut self: Box<Self>, top: &Top<'_>, line: &mut Line) -> Result<State, StreamError> {
         let outcome = match (top.ns(), top.name()) {
+            (ns::SASL2, "response" | "abort") if self.request.is_some() => self.go_on(&top.element(), line),
+            _ if is_stanza(top) && self.request.is_none() => return self.stanza(top, line),
+            // XEP-0388 §2.4: while it is running, nothing else has a place.
+            _ if is_stanza(top) => return Err(StreamCondition::NotAuthorized.into()),
+            _ if self.request.is_some() => return Err(StreamCondition::PolicyViolation.into()),
             (ns::TLS, "starttls") => return self.start_tls(&top.element(), line),
             (ns::SASL, "auth") => {
                 // RFC 6120 §6.4.2: a new <auth/> discards the exchange that was running.
@@ -79,7 +57,18 @@ impl Authenticating {
             }
             (ns::SASL, "response") => self.respond(&top.element(), line),
             (ns::SASL, "abort") => Err(SaslCondition::Aborted),
-            _ if is_stanza(top) => return self.stanza(top, line),
+            (ns::SASL2, "authenticate") => {
+                self.exchange = Exchange::Idle;
+                match self.authenticate(&top.element(), line) {
+                    Err(condition) => return self.refuse(condition, None, ns::SASL2, line),
+                    Ok(None) => return self.mismatch(line),
+                    Ok(Some(outcome)) => Ok(outcome),
+                }
+            }
+            (ns::SASL2, "response") => {
+                return self.refuse(SaslCondition::MalformedRequest, None, ns::SASL2, line);
+            }
+            (ns::SASL2, "abort") => return self.refuse(SaslCondition::Aborted, None, ns::SASL2, line),
             _ => return Err(StreamCondition::UnsupportedStanzaType.into()),
         };
         self.settle(outcome, line)
@@ -87,31 +76,24 @@ impl Authenticating {
 
     pub fn answer(mut self: Box<Self>, answer: Answer, line: &mut Line) -> Result<State, StreamError> {
         let exchange = std::mem::replace(&mut self.exchange, Exchange::Idle);
-        let outcome = match (exchange, answer) {
-            (Exchange::AskedPassword(identity), Answer::Authenticated) => {
-                Ok(Outcome::Success(identity, None))
-            }
-            (Exchange::AskedAccount(identity), Answer::Credentials(Some(_))) => {
-                Ok(Outcome::Success(identity, None))
-            }
-            (Exchange::AskedAccount(_), Answer::Credentials(None)) => Err(SaslCondition::NotAuthorized),
-            (Exchange::AskedKeys(asking), Answer::Credentials(found)) => {
-                Ok(self.challenge(asking, found, line))
-            }
-            (
-                Exchange::AskedPassword(_) | Exchange::AskedAccount(_) | Exchange::AskedKeys(_),
-                Answer::Refused(condition),
-            ) => Err(condition),
+        match (exchange, answer) {
             (Exchange::AskedRegistration, Answer::Reply(reply)) => {
                 line.write_stanza(&reply);
-                return Ok(State::Authenticating(self));
+                Ok(State::Authenticating(self))
             }
-            (exchange, _) => {
-                self.exchange = exchange;
-                return Ok(State::Authenticating(self));
-            }
-        };
-        self.settle(outcome, line)
+            (exchange, answer) => match exchange.answer(answer, &self.offer, line) {
+                Ok(outcome) => self.settle(outcome, line),
+                Err(exchange) => {
+                    self.exchange = exchange;
+                    Ok(State::Authenticating(self))
+                }
+            },
+        }
+    }
+
+    /// The namespace that the running exchange is in.
+    fn profile(&self) -> &'static str {
+        if self.request.is_some() { ns::SASL2 } else { ns::SASL }
     }
 
     /// Tells the client how the step went.
@@ -121,23 +103,58 @@ impl Authenticating {
         line: &mut Line,
     ) -> Result<State, StreamError> {
         match outcome {
-            Ok(Outcome::Waiting(exchange)) => {
+            Ok(Outcome::Asked(exchange)) => {
                 self.exchange = exchange;
                 Ok(State::Authenticating(self))
             }
-            Ok(Outcome::Success(identity, data)) => succeed(identity, data, line),
-            Err(condition) => {
-                self.exchange = Exchange::Idle;
-                line.write_element(&condition.failure());
-                if condition != SaslCondition::Aborted {
-                    self.failures += 1;
-                }
-                if self.failures >= LOGIN_FAILURES_MAX {
-                    return Err(StreamCondition::PolicyViolation.into());
-                }
+            Ok(Outcome::Challenge(data, exchange)) => {
+                let challenge = Element::new(self.profile(), "challenge");
+                line.write_element(&match data {
+                    Some(data) => challenge.with_text(&sasl::encode(&data)),
+                    None => challenge,
+                });
+                self.exchange = exchange;
                 Ok(State::Authenticating(self))
             }
+            Ok(Outcome::Success(proof, data)) => match self.request.take() {
+                Some(request) if is_another(&proof, line) => {
+                    self.request = Some(request);
+                    self.refuse(SaslCondition::InvalidAuthzid, None, ns::SASL2, line)
+                }
+                Some(request) => Entering::begin(self, request, *proof, data, line),
+                None => succeed(*proof, data, line),
+            },
+            Err(condition) => {
+                let profile = self.profile();
+                self.refuse(condition, None, profile, line)
+            }
         }
+    }
+
+    /// The login has failed; the client may try again, a few times (RFC 6120 §6.4.5). `reason` is an application's own
+    /// condition (XEP-0388 §2.6.2).
+    pub fn refuse(
+        mut self: Box<Self>,
+        condition: SaslCondition,
+        reason: Option<Element>,
+        profile: &str,
+        line: &mut Line,
+    ) -> Result<State, StreamError> {
+        (self.exchange, self.request) = (Exchange::Idle, None);
+        line.write_element(&condition.failure(profile).with_children(reason));
+        if condition != SaslCondition::Aborted {
+            self.failures += 1;
+        }
+        if self.failures >= LOGIN_FAILURES_MAX {
+            return Err(StreamCondition::PolicyViolation.into());
+        }
+        Ok(State::Authenticating(self))
+    }
+
+    /// The client relies on features that are not those of today (XEP-0509 §2.2): nobody's fault, so it does not count.
+    fn mismatch(self: Box<Self>, line: &mut Line) -> Result<State, StreamError> {
+        let reason = Element::new(ns::PIPELINING, "config-version-mismatch");
+        self.refuse(SaslCondition::Aborted, Some(reason), ns::SASL2, line)
     }
 
     fn start_tls(mut self: Box<Self>, command: &Element, line: &mut Line) -> Result<State, StreamError> {
@@ -151,6 +168,7 @@ impl Authenticating {
         Ok(State::Authenticating(self))
     }
 
+    /// `<auth/>` of RFC 6120.
     fn begin(&self, auth: &Element, line: &mut Line) -> Result<Outcome, SaslCondition> {
         let name = auth.attr("mechanism").ok_or(SaslCondition::InvalidMechanism)?;
         let mechanism = Mechanism::named(name);
@@ -162,91 +180,57 @@ impl Authenticating {
             return Err(not_offered(mechanism, line));
         }
         let text = auth.text();
-        // ANONYMOUS needs no data (XEP-0175 §2); all others do, and are asked for it.
-        if text.is_empty() && mechanism != Mechanism::Anonymous {
-            line.write_element(&Element::new(ns::SASL, "challenge"));
-            return Ok(Outcome::Waiting(Exchange::Chosen(mechanism)));
-        }
-        self.start(mechanism, &sasl::decode(&text)?, line)
+        let data = match text.is_empty() {
+            true => None,
+            false => Some(sasl::decode(&text)?.into_bytes()),
+        };
+        Exchange::begin(mechanism, data, None, &self.offer, line)
     }
 
     fn respond(&mut self, response: &Element, line: &mut Line) -> Result<Outcome, SaslCondition> {
         let exchange = std::mem::replace(&mut self.exchange, Exchange::Idle);
-        let data = sasl::decode(&response.text())?;
-        match exchange {
-            Exchange::Chosen(mechanism) => self.start(mechanism, &data, line),
-            Exchange::Challenged(challenged, identity) => {
-                let proof = challenged.finish(&data)?;
-                Ok(Outcome::Success(identity, Some(proof)))
-            }
-            _ => Err(SaslCondition::MalformedRequest),
-        }
+        let data = sasl::decode(&response.text())?.into_bytes();
+        exchange.respond(data, None, &self.offer, line)
     }
 
-    /// The client's first data is here.
-    fn start(&self, mechanism: Mechanism, data: &str, line: &mut Line) -> Result<Outcome, SaslCondition> {
-        let host = line.host.clone().unwrap_or_default();
-        match mechanism {
-            Mechanism::External => {
-                let accounts = external::accounts(line.tls.as_ref(), &host);
-                let identity = external::judge(accounts, data)?;
-                line.ask(Event::Credentials { account: identity.account().clone() });
-                Ok(Outcome::Waiting(Exchange::AskedAccount(identity)))
-            }
-            Mechanism::Plain => {
-                let plain = Plain::parse(data)?;
-                let account = account(&plain.username, plain.authzid.as_deref(), &host)?;
-                let (password, asked) = (plain.password, account.clone());
-                line.ask(Event::CheckPassword { account: asked, password });
-                let identity = Identity::proven(account, mechanism);
-                Ok(Outcome::Waiting(Exchange::AskedPassword(identity)))
-            }
-            Mechanism::Anonymous => {
-                let identity = anonymous::judge(data, &line.seed.local_part(), &host)?;
-                Ok(Outcome::Success(identity, None))
-            }
-            Mechanism::Scram(hash) | Mechanism::ScramPlus(hash) => {
-                let first = ClientFirst::parse(data)?;
-                let binding = self.binding(mechanism, &first.binding, line)?;
-                let account = account(&first.username, first.authzid.as_deref(), &host)?;
-                line.ask(Event::Credentials { account: account.clone() });
-                let asking = Asking { hash, mechanism, first, account, binding };
-                Ok(Outcome::Waiting(Exchange::AskedKeys(asking)))
-            }
+    /// `<authenticate/>` of XEP-0388. Nothing comes of one that relies on other features than ours.
+    fn authenticate(
+        &mut self,
+        authenticate: &Element,
+        line: &mut Line,
+    ) -> Result<Option<Outcome>, SaslCondition> {
+        // XEP-0388 §3: only inside TLS, even where the old profile is not so strict.
+        if line.tls.is_none() {
+            return Err(SaslCondition::EncryptionRequired);
         }
+        let request = Request::read(authenticate)?;
+        if request.version.is_some() && request.version != self.version {
+            return Ok(None);
+        }
+        let mechanism = authenticate.attr("mechanism").and_then(Mechanism::named);
+        let mechanism = mechanism.ok_or(SaslCondition::InvalidMechanism)?;
+        if !self.offer.mechanisms.contains(&mechanism) && !self.offer.tokens.contains(&mechanism) {
+            return Err(not_offered(mechanism, line));
+        }
+        // XEP-0484 §3.4: a client that uses a token says so, and no other does.
+        if request.token.is_some() != matches!(mechanism, Mechanism::Token(_)) {
+            return Err(SaslCondition::MalformedRequest);
+        }
+        let request = self.request.insert(request);
+        let data = request.data.take();
+        let outcome = Exchange::begin(mechanism, data, request.client(), &self.offer, line)?;
+        Ok(Some(outcome))
     }
 
-    /// The channel-binding data that must be repeated (RFC 5802 §6).
-    fn binding(&self, mechanism: Mechanism, said: &Binding, line: &Line) -> Result<Vec<u8>, SaslCondition> {
-        let plus = matches!(mechanism, Mechanism::ScramPlus(_));
-        match said {
-            Binding::Unable if !plus => Ok(Vec::new()),
-            // Somebody took our -PLUS mechanisms off the list on their way.
-            Binding::NotOffered if !plus && self.offer.has_plus() => Err(SaslCondition::NotAuthorized),
-            Binding::NotOffered if !plus => Ok(Vec::new()),
-            Binding::Used(name) if plus => {
-                let kind = self.offer.bindings.iter().find(|kind: &&BindingType| kind.name() == name);
-                let data = kind.zip(line.tls.as_ref()).and_then(|(kind, tls)| kind.data(tls));
-                data.map(<[u8]>::to_vec).ok_or(SaslCondition::NotAuthorized)
-            }
-            // The flag and the mechanism contradict each other.
-            _ => Err(SaslCondition::MalformedRequest),
+    /// `<response/>` or `<abort/>` of XEP-0388.
+    fn go_on(&mut self, element: &Element, line: &mut Line) -> Result<Outcome, SaslCondition> {
+        if element.name() == "abort" {
+            return Err(SaslCondition::Aborted);
         }
-    }
-
-    /// The same challenge whether or not the account exists.
-    fn challenge(&self, asking: Asking, found: Option<ScramCredentials>, line: &mut Line) -> Outcome {
-        let Asking { hash, mechanism, first, account, binding } = asking;
-        let settings = &line.settings;
-        let decoy = ScramKeys::decoy(&settings.secret, account.as_str(), hash, settings.scram_iterations);
-        let keys = found.and_then(|found| found.keys(hash).cloned());
-        let nonce = line.seed.token();
-        let downgrade = self.offer.downgrade_hash(hash);
-        let (challenged, message) = Challenged::new(&first, hash, keys, decoy, &nonce, &binding, &downgrade);
-        let challenge = Element::new(ns::SASL, "challenge");
-        line.write_element(&challenge.with_text(&sasl::encode(&message)));
-        let identity = Identity::proven(account, mechanism);
-        Outcome::Waiting(Exchange::Challenged(challenged, identity))
+        let exchange = std::mem::replace(&mut self.exchange, Exchange::Idle);
+        let data = sasl::decode_bytes(&element.text())?;
+        let client = self.request.as_ref().and_then(Request::client);
+        exchange.respond(data, client, &self.offer, line)
     }
 
     /// Stanzas have no place before login, except to register.
@@ -266,48 +250,24 @@ impl Authenticating {
     }
 }
 
-fn succeed(identity: Identity, data: Option<String>, line: &mut Line) -> Result<State, StreamError> {
+/// Whether somebody else logs in than a header inside TLS claimed to be.
+fn is_another(proof: &Proof, line: &Line) -> bool {
+    let claimed = line.claimed.as_ref().filter(|_| line.tls.is_some() && !proof.identity.is_anonymous());
+    claimed.is_some_and(|claimed| claimed != proof.identity.account())
+}
+
+fn succeed(proof: Proof, data: Option<Vec<u8>>, line: &mut Line) -> Result<State, StreamError> {
     // RFC 6120 §6.4.6: who a header inside TLS claimed to be must be who logged in.
-    let claimed = line.claimed.as_ref().filter(|_| line.tls.is_some() && !identity.is_anonymous());
-    if claimed.is_some_and(|claimed| claimed != identity.account()) {
+    if is_another(&proof, line) {
         return Err(StreamCondition::InvalidFrom.into());
     }
     line.claimed = None;
     let success = Element::new(ns::SASL, "success");
     let success = match data {
-        Some(data) => success.with_text(&sasl::encode(&data)),
+        Some(data) => success.with_text(&STANDARD.encode(data)),
         None => success,
     };
     line.write_element(&success);
-    line.logged_in(identity);
+    line.logged_in(proof.identity);
     Ok(State::Opening(Opening))
-}
-
-/// The account of a simple user name (RFC 6120 §6.3.7). It may act as itself only: an
-/// authorization identity may be given but must say the same (RFC 6120 §6.3.8).
-fn account(username: &str, authzid: Option<&str>, host: &str) -> Result<BareJid, SaslCondition> {
-    let account = BareJid::from_parts(Some(username), host);
-    let account = account.map_err(|_| SaslCondition::NotAuthorized)?;
-    match authzid {
-        None => Ok(account),
-        Some(authzid) => match BareJid::new(authzid) {
-            Ok(wanted) if wanted == account => Ok(account),
-            _ => Err(SaslCondition::InvalidAuthzid),
-        },
-    }
-}
-
-/// Why a mechanism that we know is not on offer here.
-fn not_offered(mechanism: Mechanism, line: &Line) -> SaslCondition {
-    let settings = &line.settings;
-    match mechanism {
-        Mechanism::Plain | Mechanism::ScramPlus(_) if line.tls.is_none() => SaslCondition::EncryptionRequired,
-        Mechanism::Plain => SaslCondition::MechanismTooWeak,
-        Mechanism::Scram(ScramHash::Sha1) | Mechanism::ScramPlus(ScramHash::Sha1)
-            if !settings.scram.contains(&ScramHash::Sha1) =>
-        {
-            SaslCondition::MechanismTooWeak
-        }
-        _ => SaslCondition::InvalidMechanism,
-    }
 }

@@ -133,6 +133,14 @@ impl Line {
         self.deadline = self.now + self.settings.deadlines.bind;
     }
 
+    /// Somebody logged in, and this stream goes on (XEP-0388 §2.6.1).
+    pub fn entered(&mut self, identity: Identity) {
+        self.identity = Some(identity);
+        self.claimed = None;
+        self.allowance = None;
+        self.deadline = self.now + self.settings.deadlines.bind;
+    }
+
     pub fn ask(&mut self, event: Event) {
         self.events.push_back(event);
     }

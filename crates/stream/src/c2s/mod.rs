@@ -4,10 +4,13 @@ mod authenticating;
 mod binding;
 mod bound;
 mod closing;
+mod entering;
+mod exchange;
 mod leaving;
 mod line;
 mod managing;
 mod opening;
+mod request;
 mod securing;
 mod settings;
 #[cfg(test)]
@@ -23,18 +26,22 @@ use xmpp::secret::Password;
 use xmpp::stanza::Stanza;
 use xmpp::xml::Top;
 
+pub use entering::{Entered, Entry};
 pub use managing::{Enabled, Resumption, Wait};
+pub use request::{InlineBind, TokenUse, UserAgent};
 pub use settings::C2sSettings;
 
 use crate::framing::{Frame, Framing};
 use crate::limits::HELD_BYTES_MAX;
-use crate::sasl::scram::ScramCredentials;
+use crate::sasl::ht::KnownToken;
+use crate::sasl::scram::{ScramCredentials, ScramHash, ScramKeys};
 use crate::sasl::{Identity, SaslCondition};
 use crate::tls::TlsFacts;
 use authenticating::Authenticating;
 use binding::Binding;
 use bound::Bound;
 use closing::Closing;
+use entering::Entering;
 use leaving::Leaving;
 use line::{Line, Reframe};
 use opening::Opening;
@@ -60,6 +67,27 @@ pub enum Event {
         /// The password it sent.
         password: Password,
     },
+    /// *Asks* for the tokens that were given to a client (XEP-0484); answer `Tokens` (none if there is no such account
+    /// or client) or `Refused`.
+    Tokens {
+        /// The account that wants to log in.
+        account: BareJid,
+        /// The id of its user agent.
+        client: String,
+    },
+    /// *Asks* to keep keys of one more hash (XEP-0480); answer `Upgraded` or `Refused`.
+    Upgrade {
+        /// Whose.
+        account: BareJid,
+        /// The hash and its keys.
+        keys: Box<(ScramHash, ScramKeys)>,
+        /// The keys that the client has proven to know the password of. If they are not the account's any more, the
+        /// new ones must not be kept.
+        proven: Box<(ScramHash, ScramKeys)>,
+    },
+    /// *Asks* to do all that a client wants along with its login (XEP-0388); answer `Entered` once what it rests on is
+    /// durable, or `Refused` or `BindRefused`. The client is in with the first of these.
+    Enter(Box<Entry>),
     /// *Asks.* A `jabber:iq:register` request before login (XEP-0077); answer `Reply`.
     Register {
         /// The iq, without a sender.
@@ -119,13 +147,19 @@ pub enum Answer {
     Credentials(Option<ScramCredentials>),
     /// To `CheckPassword`: it is right.
     Authenticated,
-    /// To `Credentials` or `CheckPassword`: no login, for this reason.
+    /// To `Tokens`; none: there is no such client. At most `TOKENS_PER_CLIENT` are looked at.
+    Tokens(Vec<KnownToken>),
+    /// To `Upgrade`: they are kept.
+    Upgraded,
+    /// To `Enter`: this came of it.
+    Entered(Box<Entered>),
+    /// To `Credentials`, `CheckPassword`, `Tokens`, `Upgrade` or `Enter`: no login, for this reason.
     Refused(SaslCondition),
     /// To `Register`: the iq to send back.
     Reply(Stanza),
     /// To `Bind`: the address of this stream.
     Bound(FullJid),
-    /// To `Bind`: not this resource.
+    /// To `Bind`: not this resource. To `Enter`: no session.
     BindRefused(StanzaError),
     /// To `Resume`: the client goes on where it was.
     Resumed {
@@ -194,6 +228,7 @@ enum State {
     Opening(Opening),
     Securing(Securing),
     Authenticating(Box<Authenticating>),
+    Entering(Box<Entering>),
     Binding(Binding),
     Bound(Bound),
     Leaving(Leaving),
@@ -245,6 +280,7 @@ impl C2s {
         let next = match state {
             State::Securing(securing) => securing.answer(answer, line),
             State::Authenticating(authenticating) => authenticating.answer(answer, line),
+            State::Entering(entering) => entering.answer(answer, line),
             State::Binding(binding) => binding.answer(answer, line),
             other => Ok(other),
         };
@@ -341,6 +377,7 @@ impl C2s {
         match &self.state {
             State::Securing(_) | State::Leaving(_) | State::Closed => false,
             State::Authenticating(authenticating) => !authenticating.awaits_answer(),
+            State::Entering(entering) => !entering.awaits_answer(),
             State::Binding(binding) => !binding.awaits_answer(),
             _ => true,
         }
@@ -501,6 +538,7 @@ impl State {
     fn element(self, top: &Top<'_>, line: &mut Line) -> Result<State, StreamError> {
         match self {
             State::Authenticating(authenticating) => authenticating.element(top, line),
+            State::Entering(entering) => entering.element(top, line),
             State::Binding(_) | State::Bound(_) if line::is_starttls(top) => Err(line.refuse_tls()),
             State::Binding(binding) => binding.element(top, line),
             State::Bound(bound) => bound.element(top, line).map(State::Bound),

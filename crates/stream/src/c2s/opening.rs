@@ -6,11 +6,17 @@ use xmpp::jid::{BareJid, Jid};
 use xmpp::xml::Element;
 use xmpp::xml::StreamHeader;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::State;
 use super::authenticating::Authenticating;
 use super::binding::Binding;
 use super::line::Line;
 use super::managing;
+use super::request::task;
+use crate::sasl::scram::ScramHash;
+use crate::sasl::{Mechanism, Offer};
 use xmpp::ns;
 
 /// Waits for a stream header; before login, or after it to bind a resource.
@@ -40,8 +46,9 @@ impl Opening {
         let offer = line.settings.offer(line.tls.as_ref(), host);
         let mut features = login_features(line);
         features.extend(offer.features());
+        let version = extend_by_sasl2(&mut features, &offer, line);
         line.write_features(features);
-        Ok(State::Authenticating(Box::new(Authenticating::new(offer))))
+        Ok(State::Authenticating(Box::new(Authenticating::new(offer, version))))
     }
 }
 
@@ -117,16 +124,59 @@ fn login_features(line: &Line) -> Vec<Element> {
     features
 }
 
-fn bind_features(line: &Line) -> Vec<Element> {
+/// SASL2, with all that can come along with it, and what this offer is known by (XEP-0388 §2.1, XEP-0509 §2.1).
+fn extend_by_sasl2(features: &mut Vec<Element>, offer: &Offer, line: &Line) -> Option<String> {
+    // XEP-0388 §3: only inside TLS. §2.1: not without a mechanism.
+    if line.tls.is_none() || offer.mechanisms.is_empty() {
+        return None;
+    }
     let settings = &line.settings;
+    let each = |name: &'static str| {
+        move |mechanism: &Mechanism| Element::new(name, "mechanism").with_text(mechanism.name())
+    };
+    let turned_on =
+        settings.inline.iter().map(|var| Element::new(ns::BIND2, "feature").with_attr("var", *var));
+    let mut bind = Element::new(ns::BIND2, "bind");
+    if !settings.inline.is_empty() {
+        bind.push(Element::new(ns::BIND2, "inline").with_children(turned_on));
+    }
+    let mut inline = Element::new(ns::SASL2, "inline").with_child(bind);
+    if !offer.tokens.is_empty() {
+        inline.push(Element::new(ns::FAST, "fast").with_children(offer.tokens.iter().map(each(ns::FAST))));
+    }
+    let upgrades =
+        settings.upgrades().map(|hash| Element::new(ns::SASL_UPGRADE, "upgrade").with_text(&task(hash)));
+    let authentication = Element::new(ns::SASL2, "authentication")
+        .with_children(offer.mechanisms.iter().map(each(ns::SASL2)))
+        .with_child(inline)
+        .with_children(upgrades);
+    features.push(authentication);
+    let told: String = features.iter().map(Element::to_xml).collect();
+    let version = STANDARD.encode(ScramHash::Sha256.hash(told.as_bytes()));
+    features.push(
+        Element::new(ns::PIPELINING, "config-version")
+            .with_attr("scheme", "opaque")
+            .with_attr("value", version.as_str()),
+    );
+    Some(version)
+}
+
+/// What a stream offers whose client has logged in.
+pub(super) fn bind_features(line: &Line) -> Vec<Element> {
     let optional = Element::new(ns::SESSION, "optional");
     let mut features = vec![
         Element::new(ns::BIND, "bind"),
         // RFC 3921 clients open a session; RFC 6121 made that a formality.
         Element::new(ns::SESSION, "session").with_child(optional),
-        settings.limits_feature(&settings.limits_after),
-        managing::feature(),
     ];
+    features.extend(bound_features(line));
+    features
+}
+
+/// What it offers whose client has its resource already.
+pub(super) fn bound_features(line: &Line) -> Vec<Element> {
+    let settings = &line.settings;
+    let mut features = vec![settings.limits_feature(&settings.limits_after), managing::feature()];
     features.extend(settings.features.iter().cloned());
     features
 }

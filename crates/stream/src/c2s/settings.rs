@@ -29,6 +29,10 @@ pub struct C2sSettings {
     pub external: bool,
     /// Offer ANONYMOUS.
     pub anonymous: bool,
+    /// Give tokens to clients that ask for one, and take them (XEP-0484).
+    pub tokens: bool,
+    /// Namespaces of what a client can turn on as it binds (XEP-0386 §3.1).
+    pub inline: Vec<&'static str>,
     /// Advertise registration before login (XEP-0077).
     pub register: bool,
     /// The server's lasting secret: makes the salts of accounts that do not exist.
@@ -65,6 +69,8 @@ impl C2sSettings {
             plain: false,
             external: true,
             anonymous: false,
+            tokens: true,
+            inline: Vec::new(),
             register: false,
             secret,
             scram_iterations: scram::ITERATIONS,
@@ -108,7 +114,22 @@ impl C2sSettings {
         if self.anonymous {
             mechanisms.push(Mechanism::Anonymous);
         }
-        Offer { mechanisms, bindings }
+        let tokens = match tls {
+            Some(tls) if self.tokens => {
+                let able = |mechanism: &Mechanism| match mechanism {
+                    Mechanism::Token(Some(kind)) => kind.data(tls).is_some(),
+                    _ => true,
+                };
+                Mechanism::TOKENS.into_iter().filter(able).collect()
+            }
+            _ => Vec::new(),
+        };
+        Offer { mechanisms, bindings, tokens }
+    }
+
+    /// Hashes for which an account can be given keys as it logs in (XEP-0480 §2.1): SHA-1 is no step up.
+    pub(crate) fn upgrades(&self) -> impl Iterator<Item = ScramHash> {
+        self.scram.iter().copied().filter(|hash| *hash != ScramHash::Sha1)
     }
 
     /// The `<limits/>` feature of XEP-0478 with these limits.

@@ -2,6 +2,7 @@
 
 pub(crate) mod anonymous;
 pub(crate) mod external;
+pub mod ht;
 pub(crate) mod plain;
 pub mod scram;
 
@@ -27,9 +28,18 @@ pub enum Mechanism {
     Plain,
     /// ANONYMOUS (XEP-0175).
     Anonymous,
+    /// A token that the server has given before (XEP-0484), bound to the TLS channel or not.
+    Token(Option<BindingType>),
 }
 
 impl Mechanism {
+    /// All mechanisms of tokens, the strongest first. `tls-unique` does not exist over TLS 1.3.
+    pub const TOKENS: [Mechanism; 3] = [
+        Mechanism::Token(Some(BindingType::Exporter)),
+        Mechanism::Token(Some(BindingType::EndPoint)),
+        Mechanism::Token(None),
+    ];
+
     /// The registered name.
     pub fn name(self) -> &'static str {
         match self {
@@ -42,6 +52,9 @@ impl Mechanism {
             Mechanism::Scram(ScramHash::Sha512) => "SCRAM-SHA-512",
             Mechanism::Plain => "PLAIN",
             Mechanism::Anonymous => "ANONYMOUS",
+            Mechanism::Token(Some(BindingType::Exporter)) => "HT-SHA-256-EXPR",
+            Mechanism::Token(Some(BindingType::EndPoint)) => "HT-SHA-256-ENDP",
+            Mechanism::Token(None) => "HT-SHA-256-NONE",
         }
     }
 
@@ -50,7 +63,7 @@ impl Mechanism {
         let all = [Mechanism::External, Mechanism::Plain, Mechanism::Anonymous];
         let scram = ScramHash::ALL.into_iter();
         let scram = scram.flat_map(|hash| [Mechanism::ScramPlus(hash), Mechanism::Scram(hash)]);
-        all.into_iter().chain(scram).find(|mechanism| mechanism.name() == name)
+        all.into_iter().chain(scram).chain(Self::TOKENS).find(|mechanism| mechanism.name() == name)
     }
 }
 
@@ -117,9 +130,9 @@ impl SaslCondition {
         all.into_iter().find(|condition| condition.name() == name).unwrap_or(NotAuthorized)
     }
 
-    /// The `<failure/>` that tells the client.
-    pub(crate) fn failure(self) -> Element {
-        Element::new(ns::SASL, "failure").with_child(Element::new(ns::SASL, self.name()))
+    /// The `<failure/>` that tells the client, in the namespace of the profile that it speaks.
+    pub(crate) fn failure(self, profile: &str) -> Element {
+        Element::new(profile, "failure").with_child(Element::new(ns::SASL, self.name()))
     }
 }
 
@@ -153,8 +166,8 @@ impl Identity {
 }
 
 /// A type of channel binding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BindingType {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BindingType {
     /// `tls-exporter` (RFC 9266).
     Exporter,
     /// `tls-server-end-point` (RFC 5929 §4).
@@ -162,6 +175,7 @@ pub(crate) enum BindingType {
 }
 
 impl BindingType {
+    /// Its registered name.
     pub fn name(self) -> &'static str {
         match self {
             BindingType::Exporter => "tls-exporter",
@@ -189,6 +203,8 @@ impl BindingType {
 pub(crate) struct Offer {
     pub mechanisms: Vec<Mechanism>,
     pub bindings: Vec<BindingType>,
+    /// For clients that have a token (XEP-0484 §3.1); none outside TLS.
+    pub tokens: Vec<Mechanism>,
 }
 
 impl Offer {
@@ -249,8 +265,17 @@ pub(crate) fn decode(text: &str) -> Result<String, SaslCondition> {
     if text == "=" {
         return Ok(String::new());
     }
-    let bytes = STANDARD.decode(text).map_err(|_| SaslCondition::IncorrectEncoding)?;
-    String::from_utf8(bytes).map_err(|_| SaslCondition::MalformedRequest)
+    utf8(decode_bytes(text)?)
+}
+
+/// Decodes what stands in SASL2's elements, where `=` means nothing (XEP-0388 §2.2).
+pub(crate) fn decode_bytes(text: &str) -> Result<Vec<u8>, SaslCondition> {
+    STANDARD.decode(text).map_err(|_| SaslCondition::IncorrectEncoding)
+}
+
+/// Data as the text that all mechanisms but those of tokens speak.
+pub(crate) fn utf8(data: Vec<u8>) -> Result<String, SaslCondition> {
+    String::from_utf8(data).map_err(|_| SaslCondition::MalformedRequest)
 }
 
 /// Encodes what goes into those elements.
@@ -268,13 +293,15 @@ mod tests {
         let offer = Offer {
             mechanisms: vec![Mechanism::Scram(ScramHash::Sha1), Mechanism::ScramPlus(ScramHash::Sha1)],
             bindings: vec![BindingType::EndPoint, BindingType::Exporter],
+            ..Offer::default()
         };
         assert_eq!(offer.downgrade_hash(ScramHash::Sha1), "G6k/rBLDqgOhRRaCuuatSDFkJ08=");
     }
 
     #[test]
     fn every_mechanism_is_found_by_its_name() {
-        for name in ["EXTERNAL", "PLAIN", "ANONYMOUS", "SCRAM-SHA-1", "SCRAM-SHA-512-PLUS"] {
+        for name in ["EXTERNAL", "PLAIN", "ANONYMOUS", "SCRAM-SHA-1", "SCRAM-SHA-512-PLUS", "HT-SHA-256-EXPR"]
+        {
             assert_eq!(Mechanism::named(name).unwrap().name(), name);
         }
         assert_eq!(Mechanism::named("CRAM-MD5"), None);

@@ -1,17 +1,18 @@
 //! A server around one stream: it answers the machine's questions, and holds it to its promises as it goes.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use stream::sasl::Mechanism;
 use stream::{
-    Answer, C2s, C2sSettings, ClientCertificate, CloseReason, Event, SaslCondition, TlsFacts, TransportFacts,
+    Answer, C2s, C2sSettings, ClientCertificate, CloseReason, Entered, Event, KnownToken, SaslCondition,
+    TlsFacts, TransportFacts,
 };
 use xmpp::error::{Condition, StanzaError, StreamCondition};
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::Limits;
 
-use super::script::Act;
+use super::script::{self, Act};
 use crate::accounts::{self, DOMAIN};
 
 /// The first byte of an input: what the server allows, and how it answers.
@@ -82,6 +83,8 @@ pub struct Host {
     proven: bool,
     /// A success was sent.
     succeeded: bool,
+    /// An address was given.
+    bound: bool,
     /// Somebody said `<starttls/>`, and how many bytes had come by then.
     pub secured_at: Option<usize>,
     pub received: usize,
@@ -118,6 +121,7 @@ impl Host {
             outcome: Outcome::default(),
             proven: false,
             succeeded: false,
+            bound: false,
             secured_at: None,
             managed: false,
             received: 0,
@@ -209,6 +213,30 @@ impl Host {
                     Answer::Refused(SaslCondition::NotAuthorized)
                 })
             }
+            Event::Tokens { .. } if refusal.is_some() => refusal.map(Answer::Refused),
+            Event::Tokens { account, client } => {
+                let known = account.as_str() == accounts::PEOPLE[0].0 && client == script::CLIENT;
+                self.proven |= known;
+                let mechanism = "HT-SHA-256-NONE".to_owned();
+                let token = KnownToken { seed: script::SEED.to_owned(), mechanism, expired: false };
+                Some(Answer::Tokens(if known { vec![token] } else { Vec::new() }))
+            }
+            // Nobody in these scripts can compute the proof that comes before.
+            Event::Upgrade { .. } => panic!("a task without a proof"),
+            Event::Enter(entry) => {
+                assert!(self.machine.is_encrypted() && !self.succeeded, "{entry:?}");
+                if entry.bind.is_some() && self.choices.refuses_binds() {
+                    return Some(Answer::BindRefused(StanzaError::new(Condition::ResourceConstraint)));
+                }
+                let tag = entry.bind.map(|bind| bind.tag.unwrap_or_default());
+                let jid = tag.map(|tag| entry.account.with_resource(&format!("{tag}/made")));
+                let jid = jid.map(|jid| jid.or_else(|_| entry.account.with_resource("made")));
+                let jid = jid.map(|jid| jid.expect("a resource"));
+                self.bound |= jid.is_some();
+                let token = entry.wants_token.map(|_| ("seed".to_owned(), SystemTime::UNIX_EPOCH));
+                assert!(token.is_none() || entry.agent.is_some(), "whose token?");
+                Some(Answer::Entered(Box::new(Entered { jid, token })))
+            }
             Event::Register { stanza } => {
                 assert!(self.machine.identity().is_none() && stanza.from.is_none());
                 self.outcome.told.push(stanza.to_xml());
@@ -222,6 +250,7 @@ impl Host {
                     return Some(Answer::BindRefused(StanzaError::new(Condition::Conflict)));
                 }
                 let full = account.with_resource(resource.as_deref().unwrap_or("made-here"));
+                self.bound = true;
                 Some(Answer::Bound(full.expect("a prepared resource")))
             }
             Event::Stanza(stanza) => {
@@ -242,15 +271,13 @@ impl Host {
                 if self.choices.refuses_binds() {
                     return Some(Answer::ResumeRefused { handled: Some(7) });
                 }
-                self.managed = true;
+                (self.managed, self.bound) = (true, true);
                 let jid = account.with_resource("former").expect("a prepared resource");
                 Some(Answer::Resumed { jid, handled: 3 })
             }
             Event::Manage { .. } => {
-                assert!(
-                    !self.managed && self.machine.bound_jid().is_some(),
-                    "managed without an address, or twice"
-                );
+                // The stream may have ended behind it.
+                assert!(!self.managed && self.bound, "managed without an address, or twice");
                 self.managed = true;
                 None
             }
@@ -296,7 +323,7 @@ impl Host {
         assert!(bound.is_none_or(|bound| bound.bare() == *identity.account()));
         let account = identity.account().as_str();
         let earned = match identity.mechanism() {
-            Mechanism::Plain => self.proven && account == accounts::PEOPLE[0].0,
+            Mechanism::Plain | Mechanism::Token(_) => self.proven && account == accounts::PEOPLE[0].0,
             Mechanism::External => self.machine.is_encrypted() && account == self.choices.certificate(),
             Mechanism::Anonymous => self.choices.is_generous(),
             // Nobody in these scripts can compute a proof.
@@ -308,6 +335,6 @@ impl Host {
     /// How much may have been said: headers, an answer to each element, what was delivered.
     pub fn said_bytes_max(&self) -> usize {
         let streams = self.outcome.sent.matches("<stream:stream ").count();
-        1024 + 2048 * streams + 256 * self.delivered + 64 * self.received
+        1024 + 4096 * streams + 256 * self.delivered + 64 * self.received
     }
 }

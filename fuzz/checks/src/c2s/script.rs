@@ -3,6 +3,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use stream::sasl::ht;
+
+/// The user agent of those who have a token.
+pub const CLIENT: &str = "d4565fa7-4d72-4749-b3d3-740edbf87770";
+/// What the token is derived from.
+pub const SEED: &str = "seed";
 
 /// One thing that happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +48,7 @@ impl Part {
 }
 
 /// Elements that a byte stands for.
-const SPOKEN: [(u8, &str); 20] = [
+const SPOKEN: [(u8, &str); 23] = [
     (
         0x01,
         "<?xml version='1.0'?><stream:stream to='one.test' version='1.0' xmlns='jabber:client' \
@@ -66,6 +72,9 @@ const SPOKEN: [(u8, &str); 20] = [
         "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'>biwsbj11c2VyLHI9YQ==</auth>",
     ),
     (0x0E, "<iq type='get' id='r'><query xmlns='jabber:iq:register'/></iq>"),
+    (0x00, "<abort xmlns='urn:xmpp:sasl:2'/>"),
+    (0x12, "<response xmlns='urn:xmpp:sasl:2'>"),
+    (0x13, "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'/>"),
     (0x14, "</stream:stream>"),
     (0x15, "<message to='b@two.test'><body>"),
     (0x16, "</body></message>"),
@@ -92,6 +101,9 @@ pub fn read(data: &[u8]) -> Vec<Act> {
                 acts.extend(rest.next().and_then(|what| beside(*what)));
             }
             (0x03, ..) => parts.push(Part::Element(plain("pencil").into_bytes())),
+            (0x0F, ..) => parts.push(Part::Element(by_password().into_bytes())),
+            (0x10, ..) => parts.push(Part::Element(by_token(1).into_bytes())),
+            (0x11, ..) => parts.push(Part::Element(by_token(0).into_bytes())),
             (0x04, ..) => parts.push(Part::Element(plain("pencils").into_bytes())),
             (_, Some(spoken), _) => parts.push(Part::Element(spoken.into_bytes())),
             (byte, None, Some(Part::Raw(bytes))) => bytes.push(byte),
@@ -114,6 +126,27 @@ fn beside(what: u8) -> Option<Act> {
         // A pause: what comes next is another piece in any case.
         _ => None,
     }
+}
+
+/// A login with a session and a token.
+fn by_password() -> String {
+    let data = STANDARD.encode("\0user\0pencil");
+    format!(
+        "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>{data}</initial-response>\
+         <user-agent id='{CLIENT}'/><bind xmlns='urn:xmpp:bind:0'><tag>t</tag></bind>\
+         <request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-EXPR'/></authenticate>"
+    )
+}
+
+/// A login with the token; a count of 0 is one that must not be.
+fn by_token(count: u32) -> String {
+    let token = ht::derive(&[3; 32], "user@one.test", CLIENT, SEED);
+    let data = STANDARD.encode(ht::initiator("user", &token, b""));
+    format!(
+        "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='HT-SHA-256-NONE'>\
+         <initial-response>{data}</initial-response><user-agent id='{CLIENT}'/>\
+         <fast xmlns='urn:xmpp:fast:0' count='{count}'/></authenticate>"
+    )
 }
 
 fn plain(password: &str) -> String {

@@ -6,22 +6,26 @@ mod errors;
 mod login;
 mod managing;
 mod raw;
+mod sasl2;
 mod stanzas;
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use xmpp::error::StreamCondition;
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::Element;
 
-use super::{Answer, C2s, C2sSettings, CloseReason, Enabled, Event, Resumption, TransportFacts, Wait};
+use super::{Answer, C2s, C2sSettings, CloseReason, Enabled, Entered, Entry, Event, Resumption};
+use super::{TransportFacts, Wait};
 use crate::client::{Client, ClientAnswer, ClientEvent, ClientSettings};
 use crate::sasl::SaslCondition;
+use crate::sasl::ht::KnownToken;
 use crate::sasl::scram::{ScramCredentials, ScramHash, verify};
 use crate::tls::TlsFacts;
 
 pub const PASSWORD: &str = "pencil";
+pub const CLIENT: &str = "d4565fa7-4d72-4749-b3d3-740edbf87770";
 
 /// The channel as both ends see it.
 pub fn facts() -> TlsFacts {
@@ -48,6 +52,12 @@ pub struct Host {
     pub last_words: Option<Stanza>,
     /// How many stanzas the client has handled, as it said last.
     pub acked: Option<u32>,
+    /// What clients wanted with their login.
+    pub entries: Vec<Entry>,
+    /// The hashes that keys were kept for.
+    pub upgraded: Vec<ScramHash>,
+    /// Tokens that `user@one.test` has given to the client `CLIENT`.
+    pub tokens: Vec<KnownToken>,
 }
 
 impl Host {
@@ -55,7 +65,25 @@ impl Host {
         let now = Instant::now();
         let machine = C2s::new(now, Arc::new(settings), [1; 32], transport);
         let (stanzas, closed, refusal) = (Vec::new(), None, None);
-        Host { machine, tls: facts(), now, stanzas, closed, refusal, last_words: None, acked: None }
+        let (last_words, acked, tls) = (None, None, facts());
+        let (entries, upgraded, tokens) = (Vec::new(), Vec::new(), Vec::new());
+        Host { machine, tls, now, stanzas, closed, refusal, last_words, acked, entries, upgraded, tokens }
+    }
+
+    fn known(&self, account: &str, client: &str) -> Vec<KnownToken> {
+        let known = account == "user@one.test" && client == CLIENT;
+        if known { self.tokens.clone() } else { Vec::new() }
+    }
+
+    fn enter(&mut self, entry: &Entry) -> Answer {
+        self.entries.push(entry.clone());
+        if let Some(condition) = self.refusal {
+            return Answer::Refused(condition);
+        }
+        let tag = entry.bind.as_ref().map(|bind| bind.tag.clone().unwrap_or_default());
+        let jid = tag.map(|tag| entry.account.with_resource(&format!("{tag}/made-here")).unwrap());
+        let token = entry.wants_token.map(|_| ("new".to_owned(), SystemTime::UNIX_EPOCH));
+        Answer::Entered(Box::new(Entered { jid, token }))
     }
 
     /// Inside TLS from the first byte.
@@ -82,6 +110,14 @@ impl Host {
                         (false, _) => Answer::Refused(SaslCondition::NotAuthorized),
                     })
                 }
+                Event::Tokens { account, client } => {
+                    Some(Answer::Tokens(self.known(account.as_str(), &client)))
+                }
+                Event::Upgrade { keys, .. } => {
+                    self.upgraded.push(keys.0);
+                    Some(Answer::Upgraded)
+                }
+                Event::Enter(entry) => Some(self.enter(&entry)),
                 Event::Register { stanza } => Some(Answer::Reply(stanza.result())),
                 Event::Bind { account, resource } => {
                     let resource = resource.unwrap_or_else(|| "made-here".to_owned());

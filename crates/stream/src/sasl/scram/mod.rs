@@ -172,12 +172,16 @@ impl ScramCredentials {
 
 /// Derives what to keep for a password. Slow by design: the work grows with `iterations`.
 pub fn derive(hash: ScramHash, password: &str, salt: &[u8], iterations: u32) -> ScramKeys {
-    let salted = salted_password(hash, password, salt, iterations);
+    from_salted(hash, &salted_password(hash, password, salt, iterations), salt, iterations)
+}
+
+/// What to keep for a SaltedPassword (RFC 5802 §3); whoever sends one has done the slow part (XEP-0480 §3).
+pub(crate) fn from_salted(hash: ScramHash, salted: &[u8], salt: &[u8], iterations: u32) -> ScramKeys {
     ScramKeys {
         salt: salt.to_vec(),
         iterations,
-        stored_key: hash.hash(&hash.sign(&salted, b"Client Key")),
-        server_key: hash.sign(&salted, b"Server Key"),
+        stored_key: hash.hash(&hash.sign(salted, b"Client Key")),
+        server_key: hash.sign(salted, b"Server Key"),
     }
 }
 
