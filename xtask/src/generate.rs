@@ -6,6 +6,7 @@ use std::fs;
 use anyhow::{Result, bail};
 use server::cards::CARDS;
 use step::Card;
+use step::rules::{Copied, Inactive, Push, RULES};
 
 use crate::coverage;
 
@@ -23,6 +24,7 @@ pub fn run(mode: Mode) -> Result<()> {
     let files = [
         ("doap.xml", doap()),
         ("docs/operate/extensions.md", table()),
+        ("docs/operate/messages.md", rules()),
         ("docs/operate/settings.md", settings()),
         ("docs/build/coverage.md", coverage::page()?),
     ];
@@ -93,6 +95,52 @@ fn table() -> String {
     text.push_str("\nOf the RFCs: ");
     let rfcs: Vec<&str> = CARDS.iter().filter(|card| card.xep == 0).map(|card| card.title).collect();
     let _ = writeln!(text, "{}.", rfcs.join("; "));
+    text
+}
+
+/// What happens to messages.
+fn rules() -> String {
+    let mut text = String::from(
+        "# What happens to messages\n\nWritten by `cargo xtask generate` from the one table of rules \
+         (`crates/step/src/rules.rs`). The first row that fits a stanza speaks of it.\n\n\
+         | what | kept for somebody who is not there (XEP-0160) | archived (XEP-0313) | copied to other devices \
+         (XEP-0280) | for a device that is idle (XEP-0352) | wakes devices (XEP-0357) |\n|---|---|---|---|---|---|\n",
+    );
+    for row in RULES {
+        let yes_or_no = |yes| if yes { "yes" } else { "no" };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} |",
+            row.what,
+            yes_or_no(row.kept),
+            yes_or_no(row.archived),
+            match row.copied {
+                Copied::Always => "yes",
+                Copied::Spoken => "chat, or with a body",
+                Copied::Answer => "if what it answers was",
+                Copied::Never => "no",
+            },
+            match row.inactive {
+                Inactive::Flush => "at once, with all that is held back",
+                Inactive::Hold => "held back",
+                Inactive::Newest => "held back, the newest of each source",
+                Inactive::IfNamed => "held back unless it names the reader",
+            },
+            match row.push {
+                Push::Wake => "yes",
+                Push::Call => "yes, before all others",
+                Push::AfterCall => "those whom the call woke",
+                Push::IfNamed => "if it names the reader",
+                Push::Never => "no",
+            },
+        );
+    }
+    text.push_str(
+        "\nHints override the row (XEP-0334): `no-store` is neither kept nor archived, `no-permanent-store` is not \
+         archived, `store` is both unless it was said in a room, `no-copy` and `private` are not copied. Headlines, \
+         and what is said in rooms, are never kept. A subscription request waits until it is answered. A copy is held \
+         back if the message in it would be.\n",
+    );
     text
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use step::{Card, Reply, Session, SessionId, Sessions, Step, Stop};
+use step::{Card, Reply, Session, SessionId, Sessions, Step, Stop, rules};
 use xmpp::error::Condition;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
@@ -146,9 +146,7 @@ pub fn is_copy(message: &Stanza, account: &BareJid) -> bool {
 
 /// The message that a copy was made of as it arrived.
 pub fn received(copy: &Stanza) -> Option<Stanza> {
-    let received = copy.element(ns::CARBONS, "received")?;
-    let message = received.child(ns::FORWARD, "forwarded")?.child(ns::CLIENT, "message")?;
-    Stanza::read(message.to_xml().as_bytes()).ok()
+    rules::copied_message(copy).filter(|_| copy.has(ns::CARBONS, "received"))
 }
 
 fn copy(direction: &str, account: &BareJid, session: &Session, message: &Stanza) -> Stanza {
@@ -161,31 +159,17 @@ fn copy(direction: &str, account: &BareJid, session: &Session, message: &Stanza)
 
 /// The rules of §6.1, all of them (§6.2). `with` is the other one of the conversation.
 fn is_eligible(copied: &Copied, with: Option<&Jid>, message: &Stanza) -> bool {
-    if message.has(ns::CARBONS, "private") || message.has(ns::HINTS, "no-copy") {
-        // §9; XEP-0334 §4.3
-        return false;
+    match rules::of(message).copied {
+        rules::Copied::Always | rules::Copied::Spoken => true,
+        rules::Copied::Answer => copied.remembers(with, message),
+        rules::Copied::Never => false,
     }
-    match message.type_ {
-        Type::Groupchat => false,
-        Type::Error => copied.remembers(with, message),
-        Type::Chat => true,
-        Type::Normal if message.has(ns::CLIENT, "body") => true,
-        _ => {
-            let typical = [ns::RECEIPTS, ns::CHAT_STATES, ns::MARKERS, ns::CONFERENCE];
-            typical.iter().any(|namespace| message.has_ns(namespace)) || is_invitation(message)
-        }
-    }
-}
-
-/// A mediated invitation (XEP-0045 §7.8.2).
-fn is_invitation(message: &Stanza) -> bool {
-    message.element(ns::MUC_USER, "x").is_some_and(|x| x.child(ns::MUC_USER, "invite").is_some())
 }
 
 /// What one occupant of a room says to another comes to all who are in the room by itself.
 fn is_private_word_of_a_room(message: &Stanza) -> bool {
     let from_occupant = message.from.as_ref().is_some_and(|from| from.resource().is_some());
-    from_occupant && message.has(ns::MUC_USER, "x") && !is_invitation(message)
+    from_occupant && message.has(ns::MUC_USER, "x") && !rules::is_invitation(message)
 }
 
 /// The nick under which a session that says something to an occupant of a room is there itself, if that is known: only

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use step::{Act, Card, Read, Return, SessionId, Sessions, Step, Stop};
+use step::{Act, Card, Read, Return, SessionId, Sessions, Step, Stop, rules};
 use store::{OfflineMessage, Write};
 use xmpp::datetime;
 use xmpp::error::Condition;
 use xmpp::jid::BareJid;
 use xmpp::ns;
-use xmpp::stanza::{Stanza, Type};
+use xmpp::stanza::Stanza;
 use xmpp::xml::Element;
 
 use crate::delivery::Reached;
@@ -102,7 +102,7 @@ pub fn queue_behind(
     message: &Stanza,
     step: &mut Step<'_>,
 ) -> Result<Option<SessionId>, Stop> {
-    let Some(session) = held.must_queue_for(sessions, message).filter(|_| is_worth_holding(message)) else {
+    let Some(session) = held.must_queue_for(sessions, message).filter(|_| rules::of(message).kept) else {
         return Ok(None);
     };
     hold(held, owner, message, step)?;
@@ -124,7 +124,7 @@ pub fn keep(
     if *reached != Reached::Nobody {
         return Ok(());
     }
-    if !is_worth_holding(message) {
+    if !rules::of(message).kept {
         return Err(Stop::Drop("nobody there, and not worth holding (XEP-0160 §3)"));
     }
     hold(held, owner, message, step)
@@ -186,19 +186,6 @@ fn stamp(message: &Stanza, at: SystemTime, reason: &str, step: &Step<'_>) -> Sta
 /// Whether a message bears a stamp of our domain.
 fn is_stamped(message: &Stanza, step: &Step<'_>) -> bool {
     message.elements(ns::DELAY, "delay").any(|delay| delay.attr("from") == Some(step.domain.name()))
-}
-
-/// XEP-0160 §3: normal messages, and chat messages that say more than a chat state; nothing that asks not to be
-/// stored (XEP-0334 §4.2).
-fn is_worth_holding(message: &Stanza) -> bool {
-    match message.type_ {
-        _ if message.has(ns::HINTS, "no-store") || message.has(ns::HINTS, "no-permanent-store") => false,
-        Type::Normal => message.child_count() > 0,
-        Type::Chat => message.children().any(|(namespace, name)| {
-            namespace != ns::CHAT_STATES && name != "thread" && namespace != ns::HINTS
-        }),
-        _ => false,
-    }
 }
 
 /// Begins to hand over what is held to a session that has just become reachable (RFC 6121 §8.5.2.1.1).

@@ -4,6 +4,7 @@ pub mod act;
 pub mod card;
 pub mod domain;
 pub mod roster;
+pub mod rules;
 pub mod sessions;
 pub mod step;
 pub mod stop;

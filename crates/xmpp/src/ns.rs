@@ -65,6 +65,8 @@ namespaces! {
     VERSION = "jabber:iq:version";
     /// Capabilities (XEP-0115).
     CAPS = "http://jabber.org/protocol/caps";
+    /// Encryption with OpenPGP of old (XEP-0027).
+    PGP_OLD = "jabber:x:encrypted";
     /// Service administration (XEP-0133).
     ADMIN = "http://jabber.org/protocol/admin";
     /// Contact addresses (XEP-0157).
@@ -73,6 +75,8 @@ namespaces! {
     BLOCKING = "urn:xmpp:blocking";
     /// Errors of blocking.
     BLOCKING_ERRORS = "urn:xmpp:blocking:errors";
+    /// What nodes tell their subscribers (XEP-0060).
+    PUBSUB_EVENT = "http://jabber.org/protocol/pubsub#event";
     /// The element by which rooms mark what comes from them (XEP-0045).
     MUC_USER = "http://jabber.org/protocol/muc#user";
     /// Delivery receipts (XEP-0184).
@@ -93,10 +97,32 @@ namespaces! {
     CARBONS_RULES = "urn:xmpp:carbons:rules:0";
     /// Forwarded stanzas (XEP-0297).
     FORWARD = "urn:xmpp:forward:0";
+    /// Text as it is typed (XEP-0301).
+    REAL_TIME_TEXT = "urn:xmpp:rtt:0";
+    /// Corrections (XEP-0308).
+    CORRECTION = "urn:xmpp:message-correct:0";
     /// Displayed markers (XEP-0333).
     MARKERS = "urn:xmpp:chat-markers:0";
     /// Message processing hints (XEP-0334).
     HINTS = "urn:xmpp:hints";
+    /// Invitations to calls ahead of Jingle (XEP-0353).
+    CALLS = "urn:xmpp:jingle-message:0";
+    /// Ids of stanzas (XEP-0359).
+    SID = "urn:xmpp:sid:0";
+    /// OpenPGP (XEP-0373).
+    OPENPGP = "urn:xmpp:openpgp:0";
+    /// Which encryption was used (XEP-0380).
+    ENCRYPTION = "urn:xmpp:eme:0";
+    /// OMEMO (XEP-0384).
+    OMEMO = "urn:xmpp:omemo:2";
+    /// OMEMO, as most clients still speak it.
+    OMEMO_OLD = "eu.siacs.conversations.axolotl";
+    /// Retraction of a message (XEP-0424).
+    RETRACTION = "urn:xmpp:message-retract:1";
+    /// Reactions to a message (XEP-0444).
+    REACTIONS = "urn:xmpp:reactions:0";
+    /// Invitations to calls of any kind (XEP-0482).
+    CALL_INVITES = "urn:xmpp:call-invites:0";
 }
 
 /// Whether a namespace is the content of a kind of stream: the same stanzas, whatever it says (RFC 6120 §4.8.2).
