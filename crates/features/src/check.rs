@@ -85,6 +85,7 @@ pub fn domain() -> Domain {
             ("abuse-addresses".to_owned(), "xmpp:abuse@one.test".to_owned()),
         ]
         .into(),
+        push_shows: Default::default(),
         limits: Default::default(),
     }
 }

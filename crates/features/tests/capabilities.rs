@@ -15,6 +15,7 @@ fn domain() -> Domain {
         registration_open: false,
         admins: [].into(),
         contacts: [("abuse-addresses".to_owned(), "mailto:abuse@one.test".to_owned())].into(),
+        push_shows: Default::default(),
         limits: Default::default(),
     }
 }

@@ -1,8 +1,8 @@
 //! What we speak: the cards of all features. Service discovery, doap.xml and the book's table come from this list.
 
 use features::{
-    ad_hoc, blocking, caps, carbons, delivery, disco, last_activity, offline, ping, presence, private,
-    registration, roster, subscription, time, vcard, version,
+    ad_hoc, blocking, caps, carbons, client_state, delivery, disco, last_activity, offline, ping, presence,
+    private, push, registration, roster, subscription, time, vcard, version,
 };
 use step::Card;
 
@@ -78,6 +78,8 @@ pub const CARDS: &[Card] = &[
     offline::DELAY_CARD,
     carbons::CARD,
     carbons::FORWARDING_CARD,
+    client_state::CARD,
+    push::CARD,
     DIRECT_TLS,
     PASSWORDS,
     CHANNEL_BINDINGS,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use step::Domain;
+use step::domain::PushShows;
 use stream::{C2sSettings, Deadlines, ScramHash};
 use xmpp::jid::{BareJid, Jid};
 
@@ -66,6 +67,8 @@ pub struct Config {
     pub iterations: u32,
     /// Contact addresses of XEP-0157, as field and address.
     pub contacts: Vec<(String, String)>,
+    /// What push notifications show.
+    pub push_shows: PushShows,
     /// Named limits.
     pub limits: Limits,
 }
@@ -95,6 +98,7 @@ impl Default for Config {
             anonymous: false,
             iterations: 10_000,
             contacts: Vec::new(),
+            push_shows: PushShows::default(),
             limits: Limits::default(),
         }
     }
@@ -130,6 +134,7 @@ impl Config {
             registration_open: self.registration_open,
             admins: self.admins.clone().into(),
             contacts: self.contacts.clone().into(),
+            push_shows: self.push_shows,
             limits: self.limits.account(),
         })
         .collect()
@@ -165,6 +170,11 @@ impl Config {
     /// PBKDF2 rounds of new keys.
     pub fn scram_iterations(&self) -> u32 {
         self.iterations
+    }
+
+    /// Stanzas that are held back from one client at which nobody looks.
+    pub fn held_back_stanzas(&self) -> usize {
+        self.limits.held_back_stanzas
     }
 
     /// Bytes that may wait for one client.

@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod directory;
 pub mod door;
 pub mod entity;
+mod held_back;
 pub mod host;
 mod kept;
 pub mod letter;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use features::blocking::{self, Blocklist};
 use features::offline::Held;
+use features::push;
 use step::{Domain, LastSeen, Roster};
 use store::{KeptLetter, StoreError};
 use xmpp::jid::BareJid;
@@ -74,9 +75,11 @@ async fn account(
     let requests = store.notes(address, step::roster::REQUESTS).await?;
     let held = store.offline_size(address).await?;
     let blocked = store.notes(address, blocking::TOPIC).await?;
+    let enabled = store.notes(address, push::TOPIC).await?;
     let mut account = nobody.with_account(false);
     account.roster = Roster::load(version, items, requests);
     account.blocklist = Blocklist::load(blocked);
+    account.push = push::Enabled::load(enabled);
     account.held = Held::load(held.count, held.bytes, held.last_id);
     account.last_seen = LastSeen { at: record.seen_at, status: record.seen_status };
     if before.is_none() {

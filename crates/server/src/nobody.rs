@@ -6,6 +6,7 @@ use std::sync::Arc;
 use features::blocking::Blocklist;
 use features::carbons::Copied;
 use features::offline::Held;
+use features::push::Enabled;
 use features::{delivery, presence};
 use step::{Domain, LastSeen, Roster, SessionId, Sessions, Step, Stop};
 use store::Write;
@@ -123,6 +124,7 @@ impl Nobody {
             blocklist: Blocklist::default(),
             copied: Copied::default(),
             held: Held::default(),
+            push: Enabled::default(),
             last_seen: LastSeen::default(),
             departed: Vec::new(),
             taken_back: Vec::new(),

@@ -2,13 +2,15 @@
 
 use features::delivery::Reached;
 use features::presence::Became;
-use features::{blocking, carbons, delivery, last_activity, offline, presence, subscription};
+use features::{
+    blocking, carbons, client_state, delivery, last_activity, offline, presence, push, subscription,
+};
 use step::{SessionId, Step, Stop};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::Jid;
 use xmpp::stanza::{Kind, Stanza, Type};
 
-use crate::account::Account;
+use crate::account::{self, Account};
 use crate::door::Undelivered;
 use crate::{moments, queries};
 
@@ -84,6 +86,8 @@ fn message_leaving(
     }
     blocking::may_send(&a.blocklist, &message)?;
     carbons::copy_sent(&mut a.copied, &a.sessions, &a.jid, session, &message, step);
+    let away = account::away(&a.sessions, &a.doors, step.wall);
+    push::called_elsewhere(&mut a.push, &a.sessions, &away, a.roster.pending_count(), &a.jid, &message, step);
     step.route(message);
     Ok(())
 }
@@ -94,13 +98,24 @@ fn message_arriving(a: &mut Account, message: Stanza, step: &mut Step<'_>) -> Re
     if let Some(session) = offline::queue_behind(&mut a.held, &a.sessions, &a.jid, &message, step)? {
         let watching = carbons::watching(&mut a.copied, &a.sessions, &[session], &message);
         carbons::copy_received(&a.sessions, &a.jid, &Reached::Nobody, &watching, &message, step);
+        wake(a, push::Event::Message(&message), step);
         return Ok(());
     }
     let reached = delivery::reach(&a.sessions, &message)?;
     let watching = carbons::watching(&mut a.copied, &a.sessions, reached.sessions(), &message);
     delivery::deliver(&reached, &watching, &message, step);
+    client_state::heed_names(&a.sessions, reached.sessions(), &message, step);
     carbons::copy_received(&a.sessions, &a.jid, &reached, &watching, &message, step);
-    offline::keep(&mut a.held, &a.jid, &reached, &message, step)
+    offline::keep(&mut a.held, &a.jid, &reached, &message, step)?;
+    push::heed_service(&mut a.push, &a.jid, &message, step);
+    wake(a, push::Event::Message(&message), step);
+    Ok(())
+}
+
+/// Wakes devices that are not there to hear of it.
+fn wake(a: &mut Account, event: push::Event<'_>, step: &mut Step<'_>) {
+    let away = account::away(&a.sessions, &a.doors, step.wall);
+    push::wake(&mut a.push, &a.sessions, &away, a.roster.pending_count(), &a.jid, event, step);
 }
 
 /// In order, to presence leaving one of the account's sessions.
@@ -144,7 +159,12 @@ fn presence_arriving(a: &mut Account, p: Stanza, step: &mut Step<'_>) -> Result<
             Ok(())
         }
         Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed => {
-            subscription::arriving(&mut a.roster, &a.sessions, &a.jid, p, step)
+            let waiting = a.roster.pending_count();
+            subscription::arriving(&mut a.roster, &a.sessions, &a.jid, p, step)?;
+            if a.roster.pending_count() > waiting {
+                wake(a, push::Event::Request, step);
+            }
+            Ok(())
         }
         _ => presence::deliver(&mut a.sessions, &p, step),
     }

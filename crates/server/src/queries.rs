@@ -2,7 +2,7 @@
 
 use features::registration::{self, Wish};
 use features::{
-    blocking, carbons, disco, last_activity, ping, private, roster, subscription, time, vcard, version,
+    blocking, carbons, disco, last_activity, ping, private, push, roster, subscription, time, vcard, version,
 };
 use step::{Reply, SessionId, Step, Stop};
 use xmpp::error::Condition;
@@ -52,6 +52,10 @@ pub fn own_account(
         }
         ns::DISCO_INFO | ns::DISCO_ITEMS => disco::answer_account(CARDS, &a.jid, a.kind(), &a.sessions, iq),
         ns::CARBONS => carbons::answer_own(&mut a.sessions, session, iq),
+        ns::PUSH => match a.sessions.find(session) {
+            Some(session) => push::answer_own(&mut a.push, &a.jid, session, iq, step),
+            None => Err(Stop::Drop("a session that has gone")),
+        },
         ns::VCARD => vcard::answer_own(&a.jid, iq, step),
         ns::PRIVATE => private::answer_own(&a.jid, iq, step),
         ns::REGISTER => match registration::wish(&a.jid, iq)? {
@@ -74,6 +78,9 @@ pub fn own_account(
 /// An iq from somebody else to the account (RFC 6121 §8.5.2.1.3).
 pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
     if !iq.is_request() {
+        if push::answered(&mut a.push, &a.jid, iq, step) {
+            return Ok(());
+        }
         return Err(Stop::Drop("an answer that nobody asked for"));
     }
     let Some((namespace, _)) = iq.first_name() else { return Err(Condition::BadRequest.into()) };

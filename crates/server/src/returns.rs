@@ -1,9 +1,9 @@
 //! Who gets what comes back: rows that were read, keys that were derived, messages that have left.
 
-use features::{offline, private, registration, vcard};
+use features::{offline, private, push, registration, vcard};
 use step::{Return, Returned, Step};
 
-use crate::account::Account;
+use crate::account::{self, Account};
 use crate::{moments, resumption};
 
 /// Something that an account wished for has come.
@@ -19,6 +19,10 @@ pub fn to_account(a: &mut Account, back: Return, what: Returned, step: &mut Step
             if resumption::is_in_vain(a, session, turn) {
                 moments::session_over(a, session, step);
             }
+        }
+        (Return::Push, _) => {
+            let away = account::away(&a.sessions, &a.doors, step.wall);
+            push::look_again(&mut a.push, &away, a.roster.pending_count(), &a.jid, step);
         }
         (Return::VCard(asked), what) => vcard::returned(&a.jid, asked, what, step),
         (Return::Private(asked), what) => private::returned(&a.jid, asked, what, step),

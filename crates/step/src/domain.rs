@@ -46,6 +46,18 @@ impl Default for Limits {
     }
 }
 
+/// What a push notification shows of the message that it speaks of (XEP-0357 §9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PushShows {
+    /// How many messages wait.
+    Count,
+    /// And who has sent the last one.
+    #[default]
+    Sender,
+    /// And what it says.
+    Body,
+}
+
 /// A domain that we serve.
 #[derive(Debug, Clone)]
 pub struct Domain {
@@ -57,6 +69,8 @@ pub struct Domain {
     pub admins: Arc<[BareJid]>,
     /// Contact addresses shown by service discovery (XEP-0157), as field and address.
     pub contacts: Arc<[(String, String)]>,
+    /// What push notifications show.
+    pub push_shows: PushShows,
     /// Limits on what an account may hold.
     pub limits: Limits,
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use step::domain::PushShows;
 use stream::ScramHash;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -41,6 +42,7 @@ struct Raw {
     admin: RawAdmin,
     sasl: RawSasl,
     contact: RawContact,
+    push: RawPush,
     limits: Limits,
 }
 
@@ -108,6 +110,12 @@ struct RawSasl {
     mechanisms: Option<Vec<Spanned<String>>>,
     anonymous: bool,
     iterations: Option<Spanned<u32>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct RawPush {
+    shows: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -223,6 +231,7 @@ impl Reader<'_> {
             iterations: self.iterations(raw.sasl.iterations, default.iterations),
             anonymous: raw.sasl.anonymous,
             contacts: contacts(raw.contact),
+            push_shows: self.push_shows(raw.push.shows),
             limits: self.limits(raw.limits),
             ..self.mechanisms(raw.sasl.mechanisms)
         }
@@ -348,6 +357,19 @@ impl Reader<'_> {
                 let text = format!("`{other}` is not a format: text or json");
                 self.mistake(raw.as_ref().map(Spanned::span).unwrap_or_default(), text);
                 LogFormat::Text
+            }
+        }
+    }
+
+    fn push_shows(&mut self, raw: Option<Spanned<String>>) -> PushShows {
+        match raw.as_ref().map(|raw| raw.get_ref().as_str()) {
+            None | Some("sender") => PushShows::Sender,
+            Some("count") => PushShows::Count,
+            Some("body") => PushShows::Body,
+            Some(other) => {
+                let text = format!("`{other}` is not what can be shown: count, sender or body");
+                self.mistake(raw.as_ref().map(Spanned::span).unwrap_or_default(), text);
+                PushShows::default()
             }
         }
     }

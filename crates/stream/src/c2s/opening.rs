@@ -126,6 +126,7 @@ fn bind_features(line: &Line) -> Vec<Element> {
         Element::new(ns::SESSION, "session").with_child(optional),
         settings.limits_feature(&settings.limits_after),
         managing::feature(),
+        Element::new(ns::CSI, "csi"),
     ];
     features.extend(settings.features.iter().cloned());
     features
