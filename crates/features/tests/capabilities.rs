@@ -16,6 +16,7 @@ fn domain() -> Domain {
         admins: [].into(),
         contacts: [("abuse-addresses".to_owned(), "mailto:abuse@one.test".to_owned())].into(),
         push_shows: Default::default(),
+        strangers_may_write: true,
         limits: Default::default(),
     }
 }

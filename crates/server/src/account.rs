@@ -9,6 +9,9 @@ use features::carbons::Copied;
 use features::offline::Held;
 use features::presence::Departure;
 use features::push::{self, Enabled};
+use features::registration;
+use features::reports::Reported;
+use features::strangers::Addressed;
 use futures_channel::oneshot;
 use step::{Domain, LastSeen, Roster, Session, SessionId, Sessions, Step};
 use store::Write;
@@ -32,9 +35,7 @@ pub fn away<'a>(
 ) -> impl Fn(&str) -> bool + 'a {
     move |resource| {
         let door = sessions.by_resource(resource).and_then(|session| doors.get(&session.id));
-        door.is_none_or(|door| {
-            !door.is_taken() || door.is_inactive() || door.is_silent(now, push::SILENCE)
-        })
+        door.is_none_or(|door| !door.is_taken() || door.is_inactive() || door.is_silent(now, push::SILENCE))
     }
 }
 
@@ -62,6 +63,10 @@ pub struct Account {
     pub roster: Roster,
     /// Whom it does not want to hear.
     pub blocklist: Blocklist,
+    /// Whom it has reported.
+    pub reported: Reported,
+    /// To whom it has written lately.
+    pub addressed: Addressed,
     /// Messages of which other devices had copies.
     pub copied: Copied,
     /// What is held for it while nobody is there.
@@ -125,6 +130,11 @@ impl Account {
             }
             Letter::SetCredentials(credentials, asker) => {
                 step.write(Write::AccountCredentials { account: self.jid.clone(), credentials });
+                told.tell(asker, Ok(()));
+            }
+            Letter::NewPassword(credentials, asker) => {
+                step.write(Write::AccountCredentials { account: self.jid.clone(), credentials });
+                registration::end_others(&self.sessions, None, step);
                 told.tell(asker, Ok(()));
             }
             Letter::Remove(asker) => {

@@ -2,7 +2,7 @@
 
 use features::{
     ad_hoc, blocking, caps, carbons, client_state, delivery, disco, last_activity, offline, ping, presence,
-    private, push, registration, roster, subscription, time, vcard, version,
+    private, push, registration, reports, roster, subscription, time, vcard, version,
 };
 use step::Card;
 
@@ -81,6 +81,7 @@ pub const CARDS: &[Card] = &[
     client_state::CARD,
     push::CARD,
     DIRECT_TLS,
+    reports::CARD,
     PASSWORDS,
     CHANNEL_BINDINGS,
     DOWNGRADES,

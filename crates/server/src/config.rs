@@ -67,6 +67,8 @@ pub struct Config {
     pub iterations: u32,
     /// Contact addresses of XEP-0157, as field and address.
     pub contacts: Vec<(String, String)>,
+    /// Whether strangers may write to people first.
+    pub strangers_may_write: bool,
     /// What push notifications show.
     pub push_shows: PushShows,
     /// Named limits.
@@ -98,6 +100,7 @@ impl Default for Config {
             anonymous: false,
             iterations: 10_000,
             contacts: Vec::new(),
+            strangers_may_write: true,
             push_shows: PushShows::default(),
             limits: Limits::default(),
         }
@@ -134,6 +137,7 @@ impl Config {
             registration_open: self.registration_open,
             admins: self.admins.clone().into(),
             contacts: self.contacts.clone().into(),
+            strangers_may_write: self.strangers_may_write,
             push_shows: self.push_shows,
             limits: self.limits.account(),
         })

@@ -108,6 +108,8 @@ pub enum Letter {
     Create(Credentials, oneshot::Sender<Outcome>),
     /// Change the account's keys (the desk, or an upgrade on login).
     SetCredentials(Credentials, oneshot::Sender<Outcome>),
+    /// The operator has given the account another password: whoever is connected logs in anew.
+    NewPassword(Credentials, oneshot::Sender<Outcome>),
     /// Remove the account with all it has (the desk).
     Remove(oneshot::Sender<Outcome>),
     /// End the account's sessions (the desk); one resource, or all.
@@ -157,6 +159,7 @@ impl fmt::Debug for Letter {
             Letter::ReadAgain => formatter.write_str("ReadAgain"),
             Letter::Create(..) => formatter.write_str("Create"),
             Letter::SetCredentials(..) => formatter.write_str("SetCredentials"),
+            Letter::NewPassword(..) => formatter.write_str("NewPassword"),
             Letter::Remove(_) => formatter.write_str("Remove"),
             Letter::EndSessions(..) => formatter.write_str("EndSessions"),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use features::blocking::{self, Blocklist};
 use features::offline::Held;
-use features::push;
+use features::{push, reports, strangers};
 use step::{Domain, LastSeen, Roster};
 use store::{KeptLetter, StoreError};
 use xmpp::jid::BareJid;
@@ -76,9 +76,13 @@ async fn account(
     let held = store.offline_size(address).await?;
     let blocked = store.notes(address, blocking::TOPIC).await?;
     let enabled = store.notes(address, push::TOPIC).await?;
+    let reported = store.notes(address, reports::TOPIC).await?;
+    let addressed = store.notes(address, strangers::TOPIC).await?;
     let mut account = nobody.with_account(false);
     account.roster = Roster::load(version, items, requests);
     account.blocklist = Blocklist::load(blocked);
+    account.reported = reports::Reported::load(reported);
+    account.addressed = strangers::Addressed::load(addressed);
     account.push = push::Enabled::load(enabled);
     account.held = Held::load(held.count, held.bytes, held.last_id);
     account.last_seen = LastSeen { at: record.seen_at, status: record.seen_status };

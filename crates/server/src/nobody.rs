@@ -7,6 +7,8 @@ use features::blocking::Blocklist;
 use features::carbons::Copied;
 use features::offline::Held;
 use features::push::Enabled;
+use features::reports::Reported;
+use features::strangers::{self, Addressed};
 use features::{delivery, presence};
 use step::{Domain, LastSeen, Roster, SessionId, Sessions, Step, Stop};
 use store::Write;
@@ -66,7 +68,10 @@ impl Nobody {
             Letter::Closed(session, _) | Letter::Overdue(session) => {
                 self.doors.remove(&session);
             }
-            Letter::SetCredentials(_, asker) | Letter::Remove(asker) | Letter::EndSessions(_, asker) => {
+            Letter::SetCredentials(_, asker)
+            | Letter::NewPassword(_, asker)
+            | Letter::Remove(asker)
+            | Letter::EndSessions(_, asker) => {
                 told.tell(asker, Err(StanzaError::new(Condition::ItemNotFound)));
             }
             Letter::Answered(back, _) => {
@@ -92,7 +97,9 @@ impl Nobody {
     /// RFC 6121 §8.5.1: no such user.
     fn answer(&self, stanza: &Stanza, step: &mut Step<'_>) {
         let stop = match (stanza.kind, stanza.type_) {
-            (Kind::Message, _) => delivery::no_such_user(stanza),
+            (Kind::Message, _) => {
+                strangers::refusal(stanza, &self.domain).unwrap_or_else(|| delivery::no_such_user(stanza))
+            }
             (Kind::Iq, _) => match queries::nobody(stanza, step) {
                 Ok(()) => return,
                 Err(stop) => stop,
@@ -123,6 +130,8 @@ impl Nobody {
             roster: Roster::default(),
             blocklist: Blocklist::default(),
             copied: Copied::default(),
+            reported: Reported::default(),
+            addressed: Addressed::default(),
             held: Held::default(),
             push: Enabled::default(),
             last_seen: LastSeen::default(),

@@ -3,7 +3,8 @@
 use features::delivery::Reached;
 use features::presence::Became;
 use features::{
-    blocking, carbons, client_state, delivery, last_activity, offline, presence, push, subscription,
+    blocking, carbons, client_state, delivery, last_activity, offline, presence, push, strangers,
+    subscription,
 };
 use step::{SessionId, Step, Stop};
 use xmpp::error::{Condition, StanzaError};
@@ -85,6 +86,7 @@ fn message_leaving(
         message.to = Some(a.jid.clone().into());
     }
     blocking::may_send(&a.blocklist, &message)?;
+    a.addressed.remember(&a.roster, &a.jid, &message, step);
     carbons::copy_sent(&mut a.copied, &a.sessions, &a.jid, session, &message, step);
     let away = account::away(&a.sessions, &a.doors, step.wall);
     push::called_elsewhere(&mut a.push, &a.sessions, &away, a.roster.pending_count(), &a.jid, &message, step);
@@ -95,6 +97,7 @@ fn message_leaving(
 /// In order, to a message arriving at the account.
 fn message_arriving(a: &mut Account, message: Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
     blocking::may_receive(&a.blocklist, &message)?;
+    strangers::may_write(&a.addressed, &a.roster, &a.sessions, &a.jid, &message, step.domain)?;
     if let Some(session) = offline::queue_behind(&mut a.held, &a.sessions, &a.jid, &message, step)? {
         let watching = carbons::watching(&mut a.copied, &a.sessions, &[session], &message);
         carbons::copy_received(&a.sessions, &a.jid, &Reached::Nobody, &watching, &message, step);

@@ -2,7 +2,8 @@
 
 use features::registration::{self, Wish};
 use features::{
-    blocking, carbons, disco, last_activity, ping, private, push, roster, subscription, time, vcard, version,
+    blocking, carbons, disco, last_activity, ping, private, push, reports, roster, subscription, time, vcard,
+    version,
 };
 use step::{Reply, SessionId, Step, Stop};
 use xmpp::error::Condition;
@@ -48,7 +49,10 @@ pub fn own_account(
             Ok(answered.reply)
         }
         ns::BLOCKING => {
-            blocking::answer_own(&mut a.blocklist, &mut a.sessions, &a.roster, &a.jid, session, iq, step)
+            let (list, sessions) = (&mut a.blocklist, &mut a.sessions);
+            let reply = blocking::answer_own(list, sessions, &a.roster, &a.jid, session, iq, step)?;
+            reports::keep(&mut a.reported, &a.jid, iq, step);
+            Ok(reply)
         }
         ns::DISCO_INFO | ns::DISCO_ITEMS => disco::answer_account(CARDS, &a.jid, a.kind(), &a.sessions, iq),
         ns::CARBONS => carbons::answer_own(&mut a.sessions, session, iq),

@@ -26,7 +26,9 @@ pub fn to_account(a: &mut Account, back: Return, what: Returned, step: &mut Step
         }
         (Return::VCard(asked), what) => vcard::returned(&a.jid, asked, what, step),
         (Return::Private(asked), what) => private::returned(&a.jid, asked, what, step),
-        (Return::PasswordChange(asked), what) => registration::returned(&a.jid, asked, what, step),
+        (Return::PasswordChange(asked), what) => {
+            registration::returned(&a.jid, &a.sessions, asked, what, step)
+        }
         // Commands are asked for by a domain, never by an account.
         (Return::Command(_), _) => {}
     }

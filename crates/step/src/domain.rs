@@ -69,6 +69,8 @@ pub struct Domain {
     pub admins: Arc<[BareJid]>,
     /// Contact addresses shown by service discovery (XEP-0157), as field and address.
     pub contacts: Arc<[(String, String)]>,
+    /// Whether those who are no contacts of somebody may write to them first.
+    pub strangers_may_write: bool,
     /// What push notifications show.
     pub push_shows: PushShows,
     /// Limits on what an account may hold.

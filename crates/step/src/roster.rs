@@ -112,6 +112,21 @@ impl Roster {
         }
     }
 
+    /// How many contacts there are.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Whether this address is a contact.
+    pub fn has(&self, contact: &BareJid) -> bool {
+        self.items.contains_key(contact)
+    }
+
     /// Whether this address sees the account's presence.
     pub fn sees_me(&self, contact: &BareJid) -> bool {
         self.items.get(contact).is_some_and(|item| is_from(item.subscription))

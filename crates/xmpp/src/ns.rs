@@ -123,6 +123,12 @@ namespaces! {
     OPENPGP = "urn:xmpp:openpgp:0";
     /// Which encryption was used (XEP-0380).
     ENCRYPTION = "urn:xmpp:eme:0";
+    /// An account as a file (XEP-0227).
+    PORTABLE = "urn:xmpp:pie:0";
+    /// What such a file has of ours that no specification names.
+    KEPT = "urn:waxwing:kept";
+    /// Reports of spam and abuse (XEP-0377).
+    REPORTING = "urn:xmpp:reporting:1";
     /// OMEMO (XEP-0384).
     OMEMO = "urn:xmpp:omemo:2";
     /// OMEMO, as most clients still speak it.

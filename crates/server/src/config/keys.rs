@@ -123,6 +123,12 @@ pub const KEYS: &[Key] = &[
     unset("contact.status", r#"["https://status.example.org"]"#, "Where outages are announced (XEP-0157)."),
     unset("contact.support", r#"["xmpp:help@example.org"]"#, "Who helps (XEP-0157)."),
     key(
+        "strangers.may_write",
+        "true",
+        "Whether people get messages from those who are no contacts of theirs and to whom they have not written.\n\
+         False: such a sender hears that a subscription is required, and may still ask for one.",
+    ),
+    key(
         "push.shows",
         r#""sender""#,
         "What push services are told of a message (XEP-0357): count, how many wait; sender, also who has sent the\n\

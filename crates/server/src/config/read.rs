@@ -43,6 +43,7 @@ struct Raw {
     sasl: RawSasl,
     contact: RawContact,
     push: RawPush,
+    strangers: RawStrangers,
     limits: Limits,
 }
 
@@ -116,6 +117,12 @@ struct RawSasl {
 #[serde(default, deny_unknown_fields)]
 struct RawPush {
     shows: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct RawStrangers {
+    may_write: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -231,6 +238,7 @@ impl Reader<'_> {
             iterations: self.iterations(raw.sasl.iterations, default.iterations),
             anonymous: raw.sasl.anonymous,
             contacts: contacts(raw.contact),
+            strangers_may_write: raw.strangers.may_write.unwrap_or(default.strangers_may_write),
             push_shows: self.push_shows(raw.push.shows),
             limits: self.limits(raw.limits),
             ..self.mechanisms(raw.sasl.mechanisms)
