@@ -22,7 +22,8 @@ alice > <iq type='set' id='3'><query xmlns='jabber:iq:private'>
 alice < <iq type='result' id='3'/>
 alice > <iq type='set' id='4'><block xmlns='urn:xmpp:blocking'>
     <item jid='mallory@two.test'>
-    <report xmlns='urn:xmpp:reporting:1' reason='urn:xmpp:reporting:spam'><text>pills</text></report></item></block></iq>
+    <report xmlns='urn:xmpp:reporting:1' reason='urn:xmpp:reporting:spam'>
+    <text>pills</text></report></item></block></iq>
 alice < <iq type='result' id='4'/>
 alice > <iq type='set' id='5'><enable xmlns='urn:xmpp:push:0' jid='push.test' node='the-node'/></iq>
 alice < <iq type='result' id='5'/>
