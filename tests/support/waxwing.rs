@@ -53,6 +53,15 @@ impl Waxwing {
         line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
     }
 
+    /// Has the program carry out an order, and hears what it says: on standard output, or why it failed.
+    pub fn order(&self, words: &[&str]) -> Result<String, String> {
+        let running = self.running.as_ref().ok_or("there is no server")?;
+        let ended =
+            running.command(words).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if ended.status.success() { Ok(said(&ended.stdout)) } else { Err(said(&ended.stderr)) }
+    }
+
     /// Kills the server as a power cut would, as far as a process can be.
     pub fn kill(&mut self) {
         if let Some(running) = &mut self.running {

@@ -6,6 +6,8 @@ use xmpp::secret::Password;
 
 use crate::desk::{Desk, Lines, Refused};
 
+mod export;
+mod reports;
 mod sessions;
 mod status;
 mod users;
@@ -23,6 +25,8 @@ pub enum Input {
     Domain,
     /// At most so many.
     Count,
+    /// The account's address once more: what cannot be undone is meant.
+    Confirmation,
 }
 
 /// One argument of a command.
@@ -104,6 +108,14 @@ pub(crate) const COUNT: Argument = Argument {
     doc: "At most so many",
 };
 
+pub(crate) const SURE: Argument = Argument {
+    name: "confirmation",
+    shown: "ADDRESS",
+    input: Input::Confirmation,
+    required: false,
+    doc: "Do not ask whether it is meant",
+};
+
 /// All commands.
 pub const COMMANDS: &[Command] = &[
     users::ADD,
@@ -112,9 +124,12 @@ pub const COMMANDS: &[Command] = &[
     users::LIST,
     users::COUNT,
     users::LAST_LOGIN,
+    export::EXPORT,
+    export::ERASE,
     sessions::LIST,
     sessions::COUNT,
     sessions::END,
+    reports::LIST,
     status::STATUS,
 ];
 

@@ -85,8 +85,9 @@ fn add(tree: Words, words: &'static [&'static str], command: &Command) -> Words 
         Some(_) => tree.mut_subcommand(first, |branch| add(branch, rest, command)),
         None => {
             let about = match *first {
-                "user" => "Add, change, remove and list accounts",
+                "user" => "Add, change, remove, list, export and erase accounts",
                 "session" => "See and end connections",
+                "report" => "See what people have reported",
                 _ => "",
             };
             let branch =
@@ -102,6 +103,9 @@ fn arg(argument: &Argument) -> Arg {
         Input::Addresses => arg.required(argument.required).num_args(1..).action(ArgAction::Append),
         Input::Domain => arg.long("domain"),
         Input::Count => arg.long("max"),
+        Input::Confirmation => {
+            Arg::new(argument.name).long("yes").action(ArgAction::SetTrue).help(argument.doc)
+        }
         Input::Account | Input::Password => arg.required(argument.required),
     }
 }
@@ -143,11 +147,29 @@ fn desk_order(words: &[&str], typed: &ArgMatches) -> Result<Order, Refused> {
             arguments.0.push((argument.name.to_owned(), read_password()?));
             continue;
         }
+        if argument.input == Input::Confirmation {
+            let meant = arguments.0.first().map(|(_, value)| value.clone()).unwrap_or_default();
+            let confirmed = if typed.get_flag(argument.name) { Some(meant) } else { confirmation(&meant)? };
+            arguments.0.extend(confirmed.map(|address| (argument.name.to_owned(), address)));
+            continue;
+        }
         for value in typed.get_many::<String>(argument.name).into_iter().flatten() {
             arguments.0.push((argument.name.to_owned(), value.clone()));
         }
     }
     Ok(Order::Desk(command, arguments))
+}
+
+/// At a terminal, whoever wants what cannot be undone types the address once more.
+fn confirmation(meant: &str) -> Result<Option<String>, Refused> {
+    if !io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let failed = |error: io::Error| Refused(format!("the answer could not be read: {error}"));
+    write!(io::stderr(), "This cannot be undone. Type {meant} to go on: ").map_err(failed)?;
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).map_err(failed)?;
+    Ok(Some(line.trim().to_owned()))
 }
 
 /// A password: typed unseen at a terminal, else the first line of standard input.

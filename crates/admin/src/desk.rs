@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
+use store::Store;
 use xmpp::jid::{BareJid, FullJid, Jid};
 use xmpp::secret::Password;
 
@@ -49,6 +50,8 @@ pub trait Desk: Send + Sync {
     fn online(&self) -> Outcome<'_, Vec<FullJid>>;
     /// Ends the sessions of an account, or one of them.
     fn end_sessions(&self, jid: Jid) -> Outcome<'_, ()>;
+    /// Where everything is kept.
+    fn store(&self) -> &Store;
     /// How it is.
     fn status(&self) -> Lines;
 }
@@ -58,10 +61,10 @@ fn exists(account: &BareJid) -> Refused {
     Refused(format!("{account} exists already; `waxwing user password {account}` changes its password"))
 }
 
-fn is_missing(account: &BareJid) -> Refused {
+pub(crate) fn is_missing(account: &BareJid) -> Refused {
     Refused(format!("there is no account {account}; `waxwing user list` shows those that there are"))
 }
 
-fn unreadable(error: &store::StoreError) -> Refused {
+pub(crate) fn unreadable(error: &store::StoreError) -> Refused {
     Refused(format!("the store could not be read: {error}"))
 }

@@ -66,10 +66,14 @@ pub fn stepped<T>(run: impl FnOnce(&mut Step<'_>) -> T) -> (T, Yield) {
 
 /// Runs one step so long after the others.
 pub fn stepped_at<T>(after: Duration, run: impl FnOnce(&mut Step<'_>) -> T) -> (T, Yield) {
+    stepped_of(&domain(), after, run)
+}
+
+/// Runs one step of an entity of this domain.
+pub fn stepped_of<T>(domain: &Domain, after: Duration, run: impl FnOnce(&mut Step<'_>) -> T) -> (T, Yield) {
     let quiet = Arc::new(Quiet { now: beginning() + after });
     let world = World { clock: quiet.clone(), entropy: quiet.clone(), spawn: quiet };
-    let domain = domain();
-    let mut step = Step::new(&world, &domain);
+    let mut step = Step::new(&world, domain);
     let value = run(&mut step);
     (value, step.finish())
 }
@@ -87,6 +91,8 @@ pub fn domain() -> Domain {
         .into(),
         archive_keep: None,
         seal: Default::default(),
+        push_shows: Default::default(),
+        strangers_may_write: true,
         limits: Default::default(),
     }
 }

@@ -3,7 +3,7 @@
 use step::{Asked, Card, Domain, Reply, Return, Returned, SessionId, Sessions, Step, Stop, Work};
 use store::Write;
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
-use xmpp::jid::BareJid;
+use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
 use xmpp::secret::Password;
 use xmpp::stanza::{Stanza, Type};
@@ -92,11 +92,12 @@ pub fn change_password(password: Password, iq: &Stanza, step: &mut Step<'_>) -> 
 
 /// Stores the new keys and tells the asker that the password has changed.
 #[allow(clippy::boxed_local)] // as it comes, in its Return
-pub fn returned(account: &BareJid, asked: Asked, came: Returned, step: &mut Step<'_>) {
+pub fn returned(account: &BareJid, sessions: &Sessions, asked: Asked, came: Returned, step: &mut Step<'_>) {
     let error = match came {
         Returned::Keys(credentials) => {
             step.write(Write::AccountCredentials { account: account.clone(), credentials });
             step.route(asked.result());
+            end_others(sessions, asked.from.as_ref(), step);
             return;
         }
         Returned::Refused(error) => error,
@@ -104,6 +105,20 @@ pub fn returned(account: &BareJid, asked: Asked, came: Returned, step: &mut Step
     };
     if let Some(error) = asked.error_reply(&error) {
         step.route(error);
+    }
+}
+
+/// The password has changed: whoever was let in with the old one logs in anew, except the one who has changed it.
+pub fn end_others(sessions: &Sessions, asker: Option<&Jid>, step: &mut Step<'_>) {
+    let others = sessions.iter().filter(|session| asker.is_none_or(|asker| *asker != *session.jid));
+    for session in others {
+        // RFC 6120 §4.9.3.16: what was agreed on no longer holds.
+        let error = StreamError {
+            condition: StreamCondition::Reset,
+            text: Some("The password has been changed".to_owned()),
+            app: None,
+        };
+        step.close(session.id, error);
     }
 }
 
@@ -281,12 +296,20 @@ mod tests {
 
         let alice = bare("alice@one.test");
         let came = Returned::Keys(credentials());
-        let (_, left) = stepped(|step| returned(&alice, asked.clone(), came, step));
+        let devices = sessions(&["alice@one.test/phone", "alice@one.test/laptop"]);
+        let mut from_phone = asked.clone();
+        from_phone.from = Some(jid("alice@one.test/phone"));
+        let (_, left) = stepped(|step| returned(&alice, &devices, from_phone, came, step));
+        let closed = left.acts.iter().filter_map(|act| match act {
+            Act::Close(session, error) => Some((session.0, error.condition)),
+            _ => None,
+        });
+        assert_eq!(closed.collect::<Vec<_>>(), [(1, StreamCondition::Reset)]);
         assert!(matches!(&left.writes[..], [Write::AccountCredentials { account, .. }] if *account == alice));
         assert_eq!(routed(&left)[0].type_, Type::Result);
 
         let came = Returned::Refused(Condition::ResourceConstraint.into());
-        let (_, left) = stepped(|step| returned(&alice, asked, came, step));
+        let (_, left) = stepped(|step| returned(&alice, &devices, asked, came, step));
         assert!(left.writes.is_empty());
         assert_eq!(error(&routed(&left)[0]).map(|e| e.condition), Some(Condition::ResourceConstraint));
     }

@@ -17,6 +17,8 @@ fn domain() -> Domain {
         contacts: [("abuse-addresses".to_owned(), "mailto:abuse@one.test".to_owned())].into(),
         archive_keep: None,
         seal: Default::default(),
+        push_shows: Default::default(),
+        strangers_may_write: true,
         limits: Default::default(),
     }
 }

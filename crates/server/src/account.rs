@@ -10,6 +10,10 @@ use features::carbons::Copied;
 use features::clients::Clients;
 use features::offline::Held;
 use features::presence::Departure;
+use features::push::{self, Enabled};
+use features::registration;
+use features::reports::Reported;
+use features::strangers::Addressed;
 use futures_channel::oneshot;
 use step::{Domain, LastSeen, Roster, Session, SessionId, Sessions, Step};
 use store::Write;
@@ -23,6 +27,19 @@ use crate::nobody::Nobody;
 use crate::resumption::Over;
 use crate::told::Told;
 use crate::{entering, moments, pipeline, resumption, returns};
+
+/// Whether a device, by its resource, must be woken to hear something: it is not there, nobody looks at it, or it does
+/// not acknowledge what it was given.
+pub fn away<'a>(
+    sessions: &'a Sessions,
+    doors: &'a BTreeMap<SessionId, Arc<Door>>,
+    now: SystemTime,
+) -> impl Fn(&str) -> bool + 'a {
+    move |resource| {
+        let door = sessions.by_resource(resource).and_then(|session| doors.get(&session.id));
+        door.is_none_or(|door| !door.is_taken() || door.is_inactive() || door.is_silent(now, push::SILENCE))
+    }
+}
 
 /// An account, with one field per feature that keeps state.
 pub struct Account {
@@ -52,10 +69,16 @@ pub struct Account {
     pub archive: Archive,
     /// Which clients have access to it.
     pub clients: Clients,
+    /// Whom it has reported.
+    pub reported: Reported,
+    /// To whom it has written lately.
+    pub addressed: Addressed,
     /// Messages of which other devices had copies.
     pub copied: Copied,
     /// What is held for it while nobody is there.
     pub held: Held,
+    /// Which push services wake its devices.
+    pub push: Enabled,
     /// When it was last available.
     pub last_seen: LastSeen,
     /// Sessions that have left since all that the account rests on was committed: whoever is to know of it may have to
@@ -119,6 +142,11 @@ impl Account {
             }
             Letter::AddKeys { credentials, proven, asker } => {
                 step.write(Write::AccountKeys { account: self.jid.clone(), credentials, proven });
+                told.tell(asker, Ok(()));
+            }
+            Letter::NewPassword(credentials, asker) => {
+                step.write(Write::AccountCredentials { account: self.jid.clone(), credentials });
+                registration::end_others(&self.sessions, None, step);
                 told.tell(asker, Ok(()));
             }
             Letter::Remove(asker) => {
@@ -188,6 +216,9 @@ impl Account {
         if door.is_taken() || door.turn() != turn {
             // Another connection goes on with the stream.
             return;
+        }
+        if let Some(gone) = self.sessions.find(session).filter(|_| !door.is_inactive()) {
+            self.push.device_was_here(gone.jid.resource());
         }
         let waits = self.kept.contains_key(&session) && self.sessions.find(session).is_some();
         match waits && !door.has_parted() {

@@ -1,8 +1,8 @@
 //! What we speak: the cards of all features. Service discovery, doap.xml and the book's table come from this list.
 
 use features::{
-    ad_hoc, archive, blocking, caps, carbons, clients, delivery, disco, last_activity, offline, ping,
-    presence, private, registration, roster, subscription, time, vcard, version,
+    ad_hoc, archive, blocking, caps, carbons, client_state, clients, delivery, disco, last_activity, offline,
+    ping, presence, private, push, registration, reports, roster, subscription, time, vcard, version,
 };
 use step::Card;
 
@@ -104,6 +104,9 @@ pub const CARDS: &[Card] = &[
     archive::SEARCH_CARD,
     BIND2,
     SASL2,
+    client_state::CARD,
+    push::CARD,
+    reports::CARD,
     PASSWORDS,
     CHANNEL_BINDINGS,
     archive::PREFERENCES_CARD,

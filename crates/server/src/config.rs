@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use step::domain::PushShows;
 use step::{Domain, Seal};
 use stream::{C2sSettings, Deadlines, ScramHash};
 use xmpp::jid::{BareJid, Jid};
@@ -66,6 +67,10 @@ pub struct Config {
     pub iterations: u32,
     /// Contact addresses of XEP-0157, as field and address.
     pub contacts: Vec<(String, String)>,
+    /// Whether strangers may write to people first.
+    pub strangers_may_write: bool,
+    /// What push notifications show.
+    pub push_shows: PushShows,
     /// Named limits.
     pub limits: Limits,
 }
@@ -95,6 +100,8 @@ impl Default for Config {
             anonymous: false,
             iterations: 10_000,
             contacts: Vec::new(),
+            strangers_may_write: true,
+            push_shows: PushShows::default(),
             limits: Limits::default(),
         }
     }
@@ -133,6 +140,8 @@ impl Config {
             contacts: self.contacts.clone().into(),
             archive_keep: days.map(|days| Duration::from_secs(days.saturating_mul(24 * 60 * 60))),
             seal: Seal::default(),
+            strangers_may_write: self.strangers_may_write,
+            push_shows: self.push_shows,
             limits: self.limits.account(),
         })
         .collect()
@@ -169,6 +178,11 @@ impl Config {
     /// PBKDF2 rounds of new keys.
     pub fn scram_iterations(&self) -> u32 {
         self.iterations
+    }
+
+    /// Stanzas that are held back from one client at which nobody looks.
+    pub fn held_back_stanzas(&self) -> usize {
+        self.limits.held_back_stanzas
     }
 
     /// Bytes that may wait for one client.

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
 use step::{Entered, Return, SessionId};
@@ -16,6 +16,7 @@ use xmpp::stanza::Stanza;
 
 use crate::commits::Commits;
 use crate::entering::NotEntered;
+use crate::held_back::{self, HeldBack};
 use crate::managed::Managed;
 use crate::seat::Seat;
 use crate::sent::{Resumed, Sent, TooMany};
@@ -36,6 +37,8 @@ pub enum Outgoing {
     Resumed(FullJid, u32),
     /// A client that wants to know hears how many of its stanzas have been handled.
     Ack(u32),
+    /// Not for the client: what was held back for it goes.
+    Flush,
     /// Not for the client: whoever wrote the stanzas before it hears when they have left the house.
     Left(Return),
     /// The resource is bound.
@@ -51,7 +54,8 @@ pub enum Outgoing {
 }
 
 impl Outgoing {
-    fn byte_len(&self) -> usize {
+    /// About how many bytes it is when written.
+    pub fn byte_len(&self) -> usize {
         self.stanza().map_or(0, Stanza::byte_len)
     }
 
@@ -99,13 +103,14 @@ pub(crate) struct Asked {
 
 /// Something that waits to leave.
 #[derive(Debug)]
-struct Waiting {
+pub struct Waiting {
     /// It rests on this number of the log.
     lsn: Lsn,
     at: SystemTime,
     /// It answers this stanza of the client, so it leaves after all earlier ones are done with.
     answers: Option<u64>,
-    outgoing: Outgoing,
+    /// What.
+    pub outgoing: Outgoing,
 }
 
 #[derive(Debug)]
@@ -116,6 +121,10 @@ pub(crate) struct State {
     pub(crate) asked_bytes: usize,
     pub(crate) next_number: u64,
     pub(crate) managed: Option<Box<Managed>>,
+    /// Nobody looks at the client: this is held back from it.
+    held_back: Option<Box<HeldBack>>,
+    /// What the client is owed is in the store by its numbers: every stanza must leave, in its place.
+    in_store: bool,
     waker: Option<Waker>,
     /// Goes up whenever a connection leaves or gives way to another: so an earlier one knows that it is none any more.
     pub(crate) turn: u64,
@@ -149,6 +158,51 @@ impl State {
         match &mut self.managed {
             Some(managed) => managed.count(outgoing, at),
             None => Some(outgoing),
+        }
+    }
+
+    /// What leaves of something that could, and is counted; see [`HeldBack::meet`].
+    fn let_out(&mut self, waiting: Waiting) -> Option<Outgoing> {
+        if let Outgoing::Managed(Enabled { resumption: Some(_) }) = &waiting.outgoing {
+            self.in_store = true;
+        }
+        let fate = match &mut self.held_back {
+            Some(held_back) => held_back.meet(waiting),
+            None => held_back::Fate::Goes(waiting),
+        };
+        match fate {
+            held_back::Fate::Goes(Waiting { outgoing, at, .. }) => self.count(outgoing, at),
+            held_back::Fate::Waits => None,
+            held_back::Fate::AllGo(all) => {
+                self.put_in_front(all.into_iter());
+                None
+            }
+        }
+    }
+
+    /// Somebody looks at the client: nothing is held back any more.
+    pub(crate) fn let_all_go(&mut self) {
+        if let Some(mut held_back) = self.held_back.take() {
+            self.put_in_front(held_back.take());
+        }
+    }
+
+    /// Nobody looks at the client: what can wait is held back from it, so many stanzas at most.
+    pub(crate) fn hold_back(&mut self, stanzas_max: usize) {
+        if self.held_back.is_none() {
+            let held_back = match self.in_store {
+                true => HeldBack::counted(stanzas_max),
+                false => HeldBack::new(stanzas_max),
+            };
+            self.held_back = Some(Box::new(held_back));
+        }
+    }
+
+    /// Puts what was taken from the queue to its front again.
+    fn put_in_front(&mut self, all: impl DoubleEndedIterator<Item = Waiting>) {
+        for waiting in all.rev() {
+            self.queued_bytes += waiting.outgoing.byte_len();
+            self.queue.push_front(waiting);
         }
     }
 
@@ -213,7 +267,9 @@ impl Door {
         handled: u64,
         sent: Sent,
     ) -> Arc<Self> {
-        Door::closed(id, commits, bytes_max, Some(Box::new(Managed::restored(sent))), handled)
+        let door = Door::closed(id, commits, bytes_max, Some(Box::new(Managed::restored(sent))), handled);
+        door.state.lock().in_store = true;
+        door
     }
 
     fn closed(
@@ -239,6 +295,8 @@ impl Door {
             wants_refusal: false,
             refusal_of: None,
             resuming: None,
+            held_back: None,
+            in_store: false,
         };
         Arc::new(Door { id, commits, bytes_max, state: Mutex::new(state) })
     }
@@ -291,16 +349,15 @@ impl Door {
             if fate == Fate::Pending {
                 break;
             }
-            let Some(Waiting { outgoing, at, .. }) = state.queue.pop_front() else { break };
-            state.queued_bytes = state.queued_bytes.saturating_sub(outgoing.byte_len());
+            let Some(waiting) = state.queue.pop_front() else { break };
+            state.queued_bytes = state.queued_bytes.saturating_sub(waiting.outgoing.byte_len());
             if fate == Fate::Committed {
-                let last = matches!(outgoing, Outgoing::Close(_));
-                leaving.extend(state.count(outgoing, at));
-                if last {
+                leaving.extend(state.let_out(waiting));
+                if matches!(leaving.last(), Some(Outgoing::Close(_))) {
                     // Nothing follows it; what is behind it goes elsewhere.
                     break;
                 }
-            } else if matches!(outgoing, Outgoing::Entered(_)) {
+            } else if matches!(waiting.outgoing, Outgoing::Entered(_)) {
                 // Whoever waits for nothing else hears that it failed.
                 leaving.push(Outgoing::Close(StreamCondition::ResourceConstraint.into()));
                 break;
@@ -422,6 +479,18 @@ impl Door {
         state.managed.as_ref().map_or(0, |managed| managed.count_before(next))
     }
 
+    /// Whether nobody looks at the client, as far as it says.
+    pub fn is_inactive(&self) -> bool {
+        self.state.lock().held_back.is_some()
+    }
+
+    /// Whether the client, which acknowledges, has not done so for this long.
+    pub fn is_silent(&self, now: SystemTime, patience: Duration) -> bool {
+        let state = self.state.lock();
+        let oldest = state.managed.as_ref().and_then(|managed| managed.sent.oldest());
+        oldest.is_some_and(|at| now.duration_since(at).is_ok_and(|silent| silent >= patience))
+    }
+
     /// How many stanzas the client has acknowledged.
     pub fn acknowledged(&self) -> u64 {
         self.state.lock().managed.as_ref().map_or(0, |managed| managed.sent.acknowledged())
@@ -434,7 +503,9 @@ impl Door {
         let mut stanzas: Vec<_> =
             managed.sent.unacked().map(|(number, stanza)| (number, stanza.clone())).collect();
         let (mut last, mut begun) = (managed.sent.numbered(), managed.has_begun());
-        let waiting = state.queue.iter().filter(|waiting| self.commits.fate(waiting.lsn) != Fate::Failed);
+        let held_back = state.held_back.iter().flat_map(|held_back| held_back.iter());
+        let waiting = held_back.chain(&state.queue);
+        let waiting = waiting.filter(|waiting| self.commits.fate(waiting.lsn) != Fate::Failed);
         for Waiting { at, outgoing, lsn, .. } in waiting {
             begun |= matches!(outgoing, Outgoing::Managed(_));
             let Some(stanza) = outgoing.stanza().filter(|_| begun) else { continue };
@@ -481,6 +552,8 @@ impl Door {
         state.turn += 1;
         state.taken = false;
         state.resuming = Some(jid);
+        // XEP-0352 §5.2: it always begins active.
+        state.let_all_go();
         // It was meant for the connection before.
         state.queue.retain(|waiting| !matches!(waiting.outgoing, Outgoing::Close(_)));
         let turn = state.turn;
@@ -493,7 +566,9 @@ impl Door {
         let mut state = self.state.lock();
         state.queued_bytes = 0;
         let unacked = state.managed.as_mut().map(|managed| managed.sent.take().collect::<Vec<_>>());
-        let waiting = state.queue.drain(..).filter(|waiting| self.commits.fate(waiting.lsn) != Fate::Failed);
+        let held_back = state.held_back.as_mut().map(|held_back| held_back.take());
+        let waiting = held_back.into_iter().flatten().chain(state.queue.drain(..));
+        let waiting = waiting.filter(|waiting| self.commits.fate(waiting.lsn) != Fate::Failed);
         let stanzas = waiting.filter_map(|Waiting { at, outgoing, lsn, .. }| match outgoing {
             Outgoing::Stanza(stanza) => Some(Undelivered { stanza, at, shared: None, lsn }),
             Outgoing::Shared(stanza, shared) => Some(Undelivered { stanza, at, shared: Some(shared), lsn }),

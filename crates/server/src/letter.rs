@@ -127,6 +127,8 @@ pub enum Letter {
         /// Who waits for it.
         asker: oneshot::Sender<Outcome>,
     },
+    /// The operator has given the account another password: whoever is connected logs in anew.
+    NewPassword(Credentials, oneshot::Sender<Outcome>),
     /// Remove the account with all it has (the desk).
     Remove(oneshot::Sender<Outcome>),
     /// End the account's sessions (the desk); one resource, or all.
@@ -178,6 +180,7 @@ impl fmt::Debug for Letter {
             Letter::Create(..) => formatter.write_str("Create"),
             Letter::SetCredentials(..) => formatter.write_str("SetCredentials"),
             Letter::AddKeys { .. } => formatter.write_str("AddKeys"),
+            Letter::NewPassword(..) => formatter.write_str("NewPassword"),
             Letter::Remove(_) => formatter.write_str("Remove"),
             Letter::EndSessions(..) => formatter.write_str("EndSessions"),
         }

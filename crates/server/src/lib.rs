@@ -10,6 +10,7 @@ pub mod directory;
 pub mod door;
 mod entering;
 pub mod entity;
+mod held_back;
 pub mod host;
 mod kept;
 pub mod letter;

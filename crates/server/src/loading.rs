@@ -7,6 +7,7 @@ use features::archive::{self, Archive};
 use features::blocking::{self, Blocklist};
 use features::clients::Clients;
 use features::offline::Held;
+use features::{push, reports, strangers};
 use step::{Domain, LastSeen, Roster};
 use store::{Fate, KeptLetter, StoreError};
 use xmpp::jid::BareJid;
@@ -76,6 +77,9 @@ async fn account(
     let requests = store.notes(address, step::roster::REQUESTS).await?;
     let held = store.offline_size(address).await?;
     let blocked = store.notes(address, blocking::TOPIC).await?;
+    let enabled = store.notes(address, push::TOPIC).await?;
+    let reported = store.notes(address, reports::TOPIC).await?;
+    let addressed = store.notes(address, strangers::TOPIC).await?;
     let clients = store.clients(address).await?;
     let archived = store.archive_state(address).await?;
     let preferences = store.note(address, archive::TOPIC, archive::KEY).await?;
@@ -84,6 +88,9 @@ async fn account(
     account.blocklist = Blocklist::load(blocked);
     account.clients = Clients::load(clients);
     account.archive = Archive::load(&domain.seal, address, record.created, archived, preferences.as_deref());
+    account.reported = reports::Reported::load(reported);
+    account.addressed = strangers::Addressed::load(addressed);
+    account.push = push::Enabled::load(enabled);
     account.held = Held::load(held);
     account.last_seen = LastSeen { at: record.seen_at, status: record.seen_status };
     if before.is_none() {

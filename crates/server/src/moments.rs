@@ -101,6 +101,13 @@ pub fn visit_over(a: &Account, step: &mut Step<'_>) {
 /// sessions have been closed before.
 fn say_goodbye(a: &mut Account, step: &mut Step<'_>) {
     a.removed = true;
+    tracing::info!(
+        account = %a.jid,
+        contacts = a.roster.len(),
+        held_messages = a.held.count(),
+        blocked = a.blocklist.len(),
+        "an account was removed with everything that was kept of it"
+    );
     for session in a.sessions.iter().map(|session| session.id).collect::<Vec<_>>() {
         if let Some(gone) = a.sessions.find(session) {
             let last = presence::unavailable(gone.jid.clone());

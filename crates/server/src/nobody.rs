@@ -8,6 +8,9 @@ use features::blocking::Blocklist;
 use features::carbons::Copied;
 use features::clients::Clients;
 use features::offline::Held;
+use features::push::Enabled;
+use features::reports::Reported;
+use features::strangers::{self, Addressed};
 use features::{delivery, presence};
 use step::{Domain, LastSeen, Roster, SessionId, Sessions, Step, Stop};
 use store::{ArchiveState, Write};
@@ -84,6 +87,7 @@ impl Nobody {
             }
             Letter::SetCredentials(_, asker)
             | Letter::AddKeys { asker, .. }
+            | Letter::NewPassword(_, asker)
             | Letter::Remove(asker)
             | Letter::EndSessions(_, asker) => {
                 told.tell(asker, Err(StanzaError::new(Condition::ItemNotFound)));
@@ -111,7 +115,9 @@ impl Nobody {
     /// RFC 6121 §8.5.1: no such user.
     fn answer(&self, stanza: &Stanza, step: &mut Step<'_>) {
         let stop = match (stanza.kind, stanza.type_) {
-            (Kind::Message, _) => delivery::no_such_user(stanza),
+            (Kind::Message, _) => {
+                strangers::refusal(stanza, &self.domain).unwrap_or_else(|| delivery::no_such_user(stanza))
+            }
             (Kind::Iq, _) => match queries::nobody(stanza, step) {
                 Ok(()) => return,
                 Err(stop) => stop,
@@ -144,7 +150,10 @@ impl Nobody {
             archive: Archive::default(),
             clients: Clients::default(),
             copied: Copied::default(),
+            reported: Reported::default(),
+            addressed: Addressed::default(),
             held: Held::default(),
+            push: Enabled::default(),
             last_seen: LastSeen::default(),
             departed: Vec::new(),
             taken_back: Vec::new(),

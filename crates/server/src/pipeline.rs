@@ -3,13 +3,16 @@
 use std::slice;
 
 use features::presence::Became;
-use features::{archive, blocking, carbons, delivery, last_activity, offline, presence, subscription};
+use features::{
+    archive, blocking, carbons, client_state, delivery, last_activity, offline, presence, push, strangers,
+    subscription,
+};
 use step::{SessionId, Step, Stop};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::Jid;
 use xmpp::stanza::{Kind, Stanza, Type};
 
-use crate::account::Account;
+use crate::account::{self, Account};
 use crate::door::Undelivered;
 use crate::{moments, queries};
 
@@ -89,8 +92,11 @@ fn message_leaving(
     }
     message = archive::without_forged_ids(message, &a.jid);
     blocking::may_send(&a.blocklist, &message)?;
+    a.addressed.remember(&a.roster, &a.jid, &message, step);
     let kept = archive::keep_sent(&mut a.archive, &a.roster, &a.jid, &mut message, step);
     carbons::copy_sent(&mut a.copied, &a.sessions, &a.jid, session, &kept, step);
+    let away = account::away(&a.sessions, &a.doors, step.wall);
+    push::called_elsewhere(&mut a.push, &a.sessions, &away, a.roster.pending_count(), &a.jid, &message, step);
     step.route(message);
     Ok(())
 }
@@ -98,14 +104,25 @@ fn message_leaving(
 /// In order, to a message arriving at the account.
 fn message_arriving(a: &mut Account, message: Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
     blocking::may_receive(&a.blocklist, &message)?;
+    strangers::may_write(&a.addressed, &a.roster, &a.sessions, &a.jid, &message, step.domain)?;
     let behind = offline::queues_behind(&a.held, &a.sessions, &message);
     let reached = delivery::reach(&a.sessions, behind, &message)?;
     let message = archive::keep_received(&mut a.archive, &a.roster, &a.jid, message, step);
     let has_it = behind.as_ref().map_or(reached.sessions(), slice::from_ref);
     let watching = carbons::watching(&mut a.copied, &a.sessions, has_it, &message);
     delivery::deliver(&reached, &watching, &message, step);
+    client_state::heed_names(&a.sessions, reached.sessions(), &message, step);
     carbons::copy_received(&a.sessions, &a.jid, &reached, &watching, &message, step);
-    offline::keep(&mut a.held, &a.jid, &reached, &message, step)
+    offline::keep(&mut a.held, &a.jid, &reached, &message, step)?;
+    push::heed_service(&mut a.push, &a.jid, &message, step);
+    wake(a, push::Event::Message(&message), step);
+    Ok(())
+}
+
+/// Wakes devices that are not there to hear of it.
+fn wake(a: &mut Account, event: push::Event<'_>, step: &mut Step<'_>) {
+    let away = account::away(&a.sessions, &a.doors, step.wall);
+    push::wake(&mut a.push, &a.sessions, &away, a.roster.pending_count(), &a.jid, event, step);
 }
 
 /// In order, to presence leaving one of the account's sessions.
@@ -149,7 +166,12 @@ fn presence_arriving(a: &mut Account, p: Stanza, step: &mut Step<'_>) -> Result<
             Ok(())
         }
         Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed => {
-            subscription::arriving(&mut a.roster, &a.sessions, &a.jid, p, step)
+            let waiting = a.roster.pending_count();
+            subscription::arriving(&mut a.roster, &a.sessions, &a.jid, p, step)?;
+            if a.roster.pending_count() > waiting {
+                wake(a, push::Event::Request, step);
+            }
+            Ok(())
         }
         _ => presence::deliver(&mut a.sessions, &p, step),
     }

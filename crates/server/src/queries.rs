@@ -2,8 +2,8 @@
 
 use features::registration::{self, Wish};
 use features::{
-    archive, blocking, carbons, clients, disco, last_activity, ping, private, roster, subscription, time,
-    vcard, version,
+    archive, blocking, carbons, clients, disco, last_activity, ping, private, push, reports, roster,
+    subscription, time, vcard, version,
 };
 use step::{Reply, SessionId, Step, Stop};
 use xmpp::error::Condition;
@@ -49,12 +49,19 @@ pub fn own_account(
             Ok(answered.reply)
         }
         ns::BLOCKING => {
-            blocking::answer_own(&mut a.blocklist, &mut a.sessions, &a.roster, &a.jid, session, iq, step)
+            let (list, sessions) = (&mut a.blocklist, &mut a.sessions);
+            let reply = blocking::answer_own(list, sessions, &a.roster, &a.jid, session, iq, step)?;
+            reports::keep(&mut a.reported, &a.jid, iq, step);
+            Ok(reply)
         }
         ns::DISCO_INFO | ns::DISCO_ITEMS => disco::answer_account(CARDS, &a.jid, a.kind(), &a.sessions, iq),
         ns::CARBONS => carbons::answer_own(&mut a.sessions, session, iq),
         ns::MAM => archive::answer_own(&mut a.archive, &mut a.sessions, &a.jid, session, iq, step),
         ns::CLIENT_ACCESS => clients::answer_own(&mut a.clients, &a.sessions, &a.jid, session, iq, step),
+        ns::PUSH => match a.sessions.find(session) {
+            Some(session) => push::answer_own(&mut a.push, &a.jid, session, iq, step),
+            None => Err(Stop::Drop("a session that has gone")),
+        },
         ns::VCARD => vcard::answer_own(&a.jid, iq, step),
         ns::PRIVATE => private::answer_own(&a.jid, iq, step),
         ns::REGISTER => match registration::wish(&a.jid, iq)? {
@@ -77,6 +84,9 @@ pub fn own_account(
 /// An iq from somebody else to the account (RFC 6121 §8.5.2.1.3).
 pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
     if !iq.is_request() {
+        if push::answered(&mut a.push, &a.jid, iq, step) {
+            return Ok(());
+        }
         return Err(Stop::Drop("an answer that nobody asked for"));
     }
     let Some((namespace, _)) = iq.first_name() else { return Err(Condition::BadRequest.into()) };

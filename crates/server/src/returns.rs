@@ -1,9 +1,9 @@
 //! Who gets what comes back: rows that were read, keys that were derived, messages that have left.
 
-use features::{archive, offline, private, registration, vcard};
+use features::{archive, offline, private, push, registration, vcard};
 use step::{Return, Returned, Step};
 
-use crate::account::Account;
+use crate::account::{self, Account};
 use crate::{moments, resumption};
 
 /// Something that an account wished for has come.
@@ -27,13 +27,17 @@ pub fn to_account(a: &mut Account, back: Return, what: Returned, step: &mut Step
         (Return::Retraction(retraction), what) => {
             archive::retraction_returned(&a.jid, &retraction, what, step);
         }
+        (Return::Push, _) => {
+            let away = account::away(&a.sessions, &a.doors, step.wall);
+            push::look_again(&mut a.push, &away, a.roster.pending_count(), &a.jid, step);
+        }
         (Return::VCard(asked), what) => vcard::returned(&a.jid, asked, what, step),
         (Return::Private(asked), what) => private::returned(&a.jid, asked, what, step),
         (Return::PasswordChange(asked), what) => {
             if matches!(what, Returned::Keys(_)) {
                 a.clients.password_changed();
             }
-            registration::returned(&a.jid, asked, what, step);
+            registration::returned(&a.jid, &a.sessions, asked, what, step)
         }
         // Commands are asked for by a domain, never by an account.
         (Return::Command(_), _) => {}

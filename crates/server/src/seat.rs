@@ -87,6 +87,22 @@ impl Seat {
         }
     }
 
+    /// Nobody looks at the client (XEP-0352 §4.2): what can wait is held back from it, so many stanzas at most.
+    pub fn inactive(&self, stanzas_max: usize) {
+        if let Some(mut state) = self.state() {
+            state.hold_back(stanzas_max);
+        }
+    }
+
+    /// Somebody looks at the client: what was held back from it goes before all that comes of what it sends from now on
+    /// (XEP-0352 §5.1).
+    pub fn active(&self) {
+        if let Some(mut state) = self.state() {
+            state.let_all_go();
+            wake(state);
+        }
+    }
+
     /// The client asks how many of its stanzas have been handled; it hears when all have been that came before, and at
     /// `patience` at the latest.
     pub fn ask_ack(&self, patience: Instant) {

@@ -1,6 +1,7 @@
 //! What has left for a client that acknowledges (XEP-0198 §4), until it has.
 
 use std::collections::VecDeque;
+use std::time::SystemTime;
 
 use step::Return;
 
@@ -135,6 +136,16 @@ impl Sent {
     /// Whether more may leave.
     pub fn has_room(&self) -> bool {
         self.stanzas < UNACKED_STANZAS && self.bytes < UNACKED_BYTES
+    }
+
+    /// Since when the oldest stanza waits for its acknowledgement, while a request for one is not answered.
+    pub fn oldest(&self) -> Option<SystemTime> {
+        let at = self.entries.iter().find_map(|entry| match entry {
+            Entry::Stanza { stanza, .. } => Some(stanza.at),
+            Entry::Left(_) => None,
+        });
+        // Errors that the door has made itself bear no time.
+        at.filter(|at| *at > SystemTime::UNIX_EPOCH && self.awaited > 0)
     }
 
     /// A stanza leaves.

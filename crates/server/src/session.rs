@@ -181,6 +181,7 @@ impl Session {
             Outgoing::Resumed(jid, handled) => {
                 self.machine.answer(now, Answer::Resumed { jid, handled });
             }
+            Outgoing::Flush => {}
             Outgoing::Ack(handled) => self.machine.acknowledge(handled),
             Outgoing::Left(back) => self.leaving.push(back),
             Outgoing::Bound(jid) => self.machine.answer(now, Answer::Bound(jid)),
@@ -320,6 +321,8 @@ impl Session {
                 }
                 Event::AckAsked => self.seat.ask_ack(now + ACK_PATIENCE),
                 Event::Acked { handled } => self.acked(now, handled),
+                Event::Inactive => self.seat.inactive(self.node.config.held_back_stanzas()),
+                Event::Active => self.seat.active(),
                 Event::PeerEnded => self.ending = true,
                 Event::Closed(reason) => {
                     tracing::debug!(session = self.id(), peer = ?self.peer, ?reason, "stream closed");

@@ -306,6 +306,7 @@ impl Node {
                 }
                 through(session, Outgoing::Left(back));
             }
+            Act::Flush(session) => through(session, Outgoing::Flush),
             // A session rests on no write: it goes on even if the account has to be loaded anew.
             Act::Bound(session, jid) => put(session, Lsn::default(), Outgoing::Bound(jid)),
             Act::BindRefused(session, error) => put(session, Lsn::default(), Outgoing::BindRefused(error)),

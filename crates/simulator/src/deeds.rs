@@ -10,6 +10,12 @@ use crate::chance::Chance;
 pub enum Deed {
     /// Send a chat message, to an account or to a device.
     Message(Jid),
+    /// Send a marker (XEP-0333), which can wait for somebody to look at the device.
+    Marker(Jid),
+    /// Look away from the device, or at it again (XEP-0352).
+    LookAway,
+    /// See [`Deed::LookAway`].
+    Look,
     /// Tell everybody how one is.
     Presence {
         /// With this priority.
@@ -69,7 +75,7 @@ pub fn next(chance: &mut Chance, others: &[BareJid], devices: &[Jid]) -> Deed {
     const QUESTIONS: [Question; 5] =
         [Question::Ping, Question::Roster, Question::Disco, Question::Card, Question::Recall];
     let other = chance.pick(others).clone();
-    match chance.below(100) {
+    match chance.below(110) {
         0..=34 if chance.once_in(5) => Deed::Message(chance.pick(devices).clone()),
         0..=34 => Deed::Message(other.into()),
         35..=44 => Deed::Presence { priority: *chance.pick(&[0, 0, 1, 5, -1]) },
@@ -84,6 +90,9 @@ pub fn next(chance: &mut Chance, others: &[BareJid], devices: &[Jid]) -> Deed {
         89..=91 => Deed::Ping(chance.pick(devices).clone()),
         92..=94 => Deed::Leave,
         95..=97 => Deed::Vanish,
-        _ => Deed::Stall,
+        98..=99 => Deed::Stall,
+        100..=104 => Deed::Marker(other.into()),
+        105..=107 => Deed::LookAway,
+        _ => Deed::Look,
     }
 }

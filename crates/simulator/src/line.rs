@@ -317,6 +317,7 @@ impl<'a> Line<'a> {
         if std::mem::replace(&mut self.stream.settled, true) {
             return;
         }
+        self.client.send(&Element::new(ns::CSI, "active"));
         self.ask(stream, Wish::Roster, Element::new(ns::ROSTER, "query"), Type::Get);
         self.recall(stream);
         self.tell(stream, 0);
@@ -324,7 +325,10 @@ impl<'a> Line<'a> {
 
     fn carry_out(&mut self, stream: StreamNo, deed: Deed) {
         match deed {
-            Deed::Message(to) => self.message(stream, to),
+            Deed::Message(to) => self.message(stream, to, Element::new(ns::CLIENT, "body")),
+            Deed::Marker(to) => self.message(stream, to, Element::new(ns::MARKERS, "displayed")),
+            Deed::LookAway => self.client.send(&Element::new(ns::CSI, "inactive")),
+            Deed::Look => self.client.send(&Element::new(ns::CSI, "active")),
             Deed::Presence { priority } => self.tell(stream, priority),
             Deed::Hide => self.hide(stream),
             Deed::Befriend(whom) => self.change_roster(stream, &whom, false),
@@ -366,11 +370,11 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn message(&mut self, stream: StreamNo, to: Jid) {
+    fn message(&mut self, stream: StreamNo, to: Jid, payload: Element) {
         let number = self.device.play.sent(stream, &to);
         let id = format!("m{number}");
         let message = Stanza::message(Type::Chat).with_to(to).with_id(&id);
-        self.say(&message.with_child(&Element::new(ns::CLIENT, "body").with_text(&id)));
+        self.say(&message.with_child(&payload.with_text(&id)));
     }
 
     fn tell(&mut self, stream: StreamNo, priority: i8) {

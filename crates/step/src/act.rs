@@ -25,6 +25,8 @@ pub enum Act {
     DeliverShared(SessionId, Stanza, Arc<[SessionId]>),
     /// Write held messages to a session and tell once they have left, so that they can be dropped.
     DeliverThen(SessionId, Vec<Stanza>, Return),
+    /// Let what is held back from a session go at once (XEP-0352).
+    Flush(SessionId),
     /// Tell a connection that its resource is bound.
     Bound(SessionId, FullJid),
     /// Tell a connection that it gets no resource.
@@ -145,6 +147,8 @@ pub enum Return {
     /// The time at which a session that has lost its connection is waited for no longer, unless its door has had another
     /// turn since this one.
     Resumption(SessionId, u64),
+    /// The time to look again whether devices must be woken (XEP-0357).
+    Push,
     /// The vCard somebody asked for (XEP-0054).
     VCard(Asked),
     /// The private XML that the account asked for (XEP-0049).
@@ -181,6 +185,7 @@ impl Return {
             Return::OfflineAgain(_) => "OfflineAgain",
             Return::OfflineLeft(_) => "OfflineLeft",
             Return::Resumption(..) => "Resumption",
+            Return::Push => "Push",
             Return::VCard(_) => "VCard",
             Return::Private(_) => "Private",
             Return::PasswordChange(_) => "PasswordChange",
@@ -203,6 +208,7 @@ impl Return {
             | Return::OfflineLeft(_)
             | Return::Resumption(..)
             | Return::Retraction(_) => None,
+            Return::Push => None,
         }
     }
 }

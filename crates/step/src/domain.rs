@@ -70,6 +70,18 @@ impl fmt::Debug for Seal {
     }
 }
 
+/// What a push notification shows of the message that it speaks of (XEP-0357 §9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PushShows {
+    /// How many messages wait.
+    Count,
+    /// And who has sent the last one.
+    #[default]
+    Sender,
+    /// And what it says.
+    Body,
+}
+
 /// A domain that we serve.
 #[derive(Debug, Clone)]
 pub struct Domain {
@@ -85,6 +97,10 @@ pub struct Domain {
     pub archive_keep: Option<Duration>,
     /// What identifiers are made of.
     pub seal: Seal,
+    /// Whether those who are no contacts of somebody may write to them first.
+    pub strangers_may_write: bool,
+    /// What push notifications show.
+    pub push_shows: PushShows,
     /// Limits on what an account may hold.
     pub limits: Limits,
 }

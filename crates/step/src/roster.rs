@@ -112,8 +112,18 @@ impl Roster {
         }
     }
 
+    /// How many contacts there are.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     /// Whether this address is a contact.
-    pub fn contains(&self, contact: &BareJid) -> bool {
+    pub fn has(&self, contact: &BareJid) -> bool {
         self.items.contains_key(contact)
     }
 

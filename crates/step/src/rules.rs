@@ -160,6 +160,27 @@ pub fn copied_message(stanza: &Stanza) -> Option<Stanza> {
     Stanza::read(message.to_xml().as_bytes()).ok()
 }
 
+/// What news of a node speak of: the node and the item. None at all: they are no such news; `Some(None)`: they speak of
+/// more than one thing.
+pub fn item(message: &Stanza) -> Option<Option<String>> {
+    let event = message.element(ns::PUBSUB_EVENT, "event")?;
+    let mut nodes = event.children();
+    let (Some(items), None) = (nodes.next(), nodes.next()) else { return Some(None) };
+    let mut inside = items.children();
+    let (Some(item), None) = (inside.next(), inside.next()) else { return Some(None) };
+    let (node, id) = (items.attr("node").unwrap_or_default(), item.attr("id").unwrap_or_default());
+    Some((item.name() == "item" || item.name() == "retract").then(|| format!("{node} {id}")))
+}
+
+/// The id of the call that a message speaks of (XEP-0353 §3, XEP-0482 §3.1).
+pub fn call_id(message: &Stanza) -> Option<String> {
+    let known = |(namespace, _): &(&str, &str)| [ns::CALLS, ns::CALL_INVITES].contains(namespace);
+    match message.children().find(known)? {
+        (ns::CALL_INVITES, "invite") => message.id.as_deref().map(str::to_owned),
+        (namespace, name) => message.element(namespace, name)?.attr("id").map(str::to_owned),
+    }
+}
+
 /// Whether a message says this name, as a word by itself in any case: that of the reader in a room.
 pub fn names(message: &Stanza, nick: &str) -> bool {
     let (Some(body), false) = (message.body(), nick.is_empty()) else { return false };

@@ -7,6 +7,8 @@ use std::time::{Instant, SystemTime};
 use xmpp::jid::{FullJid, Jid};
 use xmpp::stanza::Stanza;
 
+use crate::rules;
+
 /// A connection's number on this node; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
@@ -69,6 +71,13 @@ impl Session {
             directed: BTreeSet::new(),
             heard: now,
         }
+    }
+
+    /// Whether what is said in a room names the one who reads it here: as it told the room when it joined.
+    pub fn is_named_by(&self, message: &Stanza) -> bool {
+        let Some(room) = message.from.as_ref().map(Jid::bare) else { return false };
+        let here = self.directed.iter().filter(|nick| nick.bare() == room);
+        here.filter_map(Jid::resource).any(|nick| rules::names(message, nick))
     }
 
     /// Whether it has sent initial presence.

@@ -2,7 +2,7 @@
 
 use xmpp::jid::BareJid;
 
-use crate::accounts::owned;
+use crate::accounts::{address, owned};
 use crate::db::Sink;
 use crate::error::StoreError;
 use crate::store::Store;
@@ -16,6 +16,26 @@ impl Store {
         const SQL: &str = "SELECT key, value FROM notes WHERE owner = $1 AND topic = $2 ORDER BY key";
         let rows = self.db().read(SQL, vec![owned(owner), topic.to_owned().into()]).await?;
         rows.into_iter().map(|mut row| Ok((row.text(0)?, row.blob(1)?))).collect()
+    }
+
+    /// All notes of an account: topic, key and value, in the order of topics and keys.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn all_notes(&self, owner: &BareJid) -> Result<Vec<(String, String, Vec<u8>)>, StoreError> {
+        const SQL: &str = "SELECT topic, key, value FROM notes WHERE owner = $1 ORDER BY topic, key";
+        let rows = self.db().read(SQL, vec![owned(owner)]).await?;
+        rows.into_iter().map(|mut row| Ok((row.text(0)?, row.text(1)?, row.blob(2)?))).collect()
+    }
+
+    /// All notes of one topic, whoever owns them: owner, key and value. Every note is looked at: it is for the desk.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn notes_of_all(&self, topic: &str) -> Result<Vec<(BareJid, String, Vec<u8>)>, StoreError> {
+        const SQL: &str = "SELECT owner, key, value FROM notes WHERE topic = $1 ORDER BY owner, key";
+        let rows = self.db().read(SQL, vec![topic.to_owned().into()]).await?;
+        rows.into_iter().map(|mut row| Ok((address(&row.text(0)?)?, row.text(1)?, row.blob(2)?))).collect()
     }
 
     /// One note, if there is one.

@@ -58,6 +58,28 @@ fn a_topic_is_read_in_the_order_of_the_bytes_of_its_keys() {
 }
 
 #[test]
+fn all_of_an_account_and_all_of_a_topic_are_found() {
+    on_both(async |home| {
+        let opened = home.open().await;
+        let bobs = Write::Note {
+            owner: jid("bob@one.test"),
+            topic: "two",
+            key: "k".to_owned(),
+            value: Some(vec![3]),
+        };
+        opened.write([note("two", "k", "2"), note("one", "b", "1"), note("one", "a", "0"), bobs]).await;
+        let all = opened.store.all_notes(&jid("alice@one.test")).await.unwrap();
+        let names: Vec<_> = all.iter().map(|(topic, key, _)| format!("{topic} {key}")).collect();
+        assert_eq!(names, ["one a", "one b", "two k"]);
+        let found = opened.store.notes_of_all("two").await.unwrap();
+        let owners: Vec<_> = found.iter().map(|(owner, ..)| owner.as_str()).collect();
+        assert_eq!(owners, ["alice@one.test", "bob@one.test"]);
+        assert_eq!(found[1].2, [3]);
+        assert!(opened.store.notes_of_all("three").await.unwrap().is_empty());
+    });
+}
+
+#[test]
 fn a_value_may_be_empty_large_and_hold_any_byte() {
     on_both(async |home| {
         let opened = home.open().await;

@@ -89,6 +89,10 @@ namespaces! {
     BLOCKING = "urn:xmpp:blocking";
     /// Errors of blocking.
     BLOCKING_ERRORS = "urn:xmpp:blocking:errors";
+    /// Publishing (XEP-0060).
+    PUBSUB = "http://jabber.org/protocol/pubsub";
+    /// The options of publishing, as a form (XEP-0060 §7.1.5).
+    PUBLISH_OPTIONS = "http://jabber.org/protocol/pubsub#publish-options";
     /// What nodes tell their subscribers (XEP-0060).
     PUBSUB_EVENT = "http://jabber.org/protocol/pubsub#event";
     /// The element by which rooms mark what comes from them (XEP-0045).
@@ -127,14 +131,26 @@ namespaces! {
     MARKERS = "urn:xmpp:chat-markers:0";
     /// Message processing hints (XEP-0334).
     HINTS = "urn:xmpp:hints";
+    /// Whether somebody looks at a client (XEP-0352).
+    CSI = "urn:xmpp:csi:0";
     /// Invitations to calls ahead of Jingle (XEP-0353).
     CALLS = "urn:xmpp:jingle-message:0";
     /// Ids of stanzas (XEP-0359).
     SID = "urn:xmpp:sid:0";
+    /// Push notifications (XEP-0357).
+    PUSH = "urn:xmpp:push:0";
+    /// What a push notification says, as a form.
+    PUSH_SUMMARY = "urn:xmpp:push:summary";
     /// OpenPGP (XEP-0373).
     OPENPGP = "urn:xmpp:openpgp:0";
     /// Which encryption was used (XEP-0380).
     ENCRYPTION = "urn:xmpp:eme:0";
+    /// An account as a file (XEP-0227).
+    PORTABLE = "urn:xmpp:pie:0";
+    /// What such a file has of ours that no specification names.
+    KEPT = "urn:waxwing:kept";
+    /// Reports of spam and abuse (XEP-0377).
+    REPORTING = "urn:xmpp:reporting:1";
     /// OMEMO (XEP-0384).
     OMEMO = "urn:xmpp:omemo:2";
     /// OMEMO, as most clients still speak it.

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use server::Node;
 use server::entity::Entity;
 use server::letter::Letter;
+use store::Store;
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::{BareJid, FullJid, Jid};
 use xmpp::secret::Password;
@@ -67,7 +68,7 @@ impl Desk for Running {
     fn set_password(&self, account: BareJid, password: Password) -> Outcome<'_, ()> {
         Box::pin(async move {
             let keys = keys::derive(&self.0.world, password, self.0.config.scram_iterations()).await?;
-            let set = self.0.ask(&account, |asker| Letter::SetCredentials(keys, asker)).await;
+            let set = self.0.ask(&account, |asker| Letter::NewPassword(keys, asker)).await;
             set.map_err(|error| refused(&account, &error))
         })
     }
@@ -104,6 +105,10 @@ impl Desk for Running {
                 _ => refused(&jid.bare(), &error),
             })
         })
+    }
+
+    fn store(&self) -> &Store {
+        &self.0.store
     }
 
     fn status(&self) -> Lines {

@@ -120,6 +120,10 @@ impl Desk for Stopped {
         Box::pin(async move { Err(Refused(format!("{jid} is not connected: the server is stopped"))) })
     }
 
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
     fn status(&self) -> Lines {
         vec![("running".to_owned(), "no".to_owned())]
     }

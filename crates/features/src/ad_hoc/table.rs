@@ -150,6 +150,14 @@ pub const COMMANDS: &[Command] = &[
         desk: "get-online-users-list",
         outcome: Some(("onlineuserjids", "The list of online users")),
     },
+    Command {
+        node: "urn:waxwing:admin#get-reports",
+        name: "List reports of spam and abuse",
+        instructions: "Fill out this form to list what people have reported as spam or abuse.",
+        fields: &[MAX_ITEMS],
+        desk: "get-reports",
+        outcome: Some(("reports", "What people have reported")),
+    },
 ];
 
 /// The command with this node.

@@ -53,7 +53,7 @@ impl Preferences {
         match self.others {
             Others::Always => true,
             Others::Never => false,
-            Others::Roster => roster.contains(&with.bare()),
+            Others::Roster => roster.has(&with.bare()),
         }
     }
 

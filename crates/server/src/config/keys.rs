@@ -123,6 +123,18 @@ pub const KEYS: &[Key] = &[
     unset("contact.status", r#"["https://status.example.org"]"#, "Where outages are announced (XEP-0157)."),
     unset("contact.support", r#"["xmpp:help@example.org"]"#, "Who helps (XEP-0157)."),
     key(
+        "strangers.may_write",
+        "true",
+        "Whether people get messages from those who are no contacts of theirs and to whom they have not written.\n\
+         False: such a sender hears that a subscription is required, and may still ask for one.",
+    ),
+    key(
+        "push.shows",
+        r#""sender""#,
+        "What push services are told of a message (XEP-0357): count, how many wait; sender, also who has sent the\n\
+         last one; body, also what it says. Push services belong to the makers of clients.",
+    ),
+    key(
         "limits.stanza_bytes",
         "262144",
         "Bytes of one stanza of a client that is logged in; at least 10000 (RFC 6120 §13.12).",
@@ -170,6 +182,12 @@ pub const KEYS: &[Key] = &[
         "limits.outbound_bytes",
         "1048576",
         "Bytes that may wait for one client that does not read, then its connection is closed.",
+    ),
+    key(
+        "limits.held_back_stanzas",
+        "200",
+        "Stanzas that are held back from one client at which nobody looks (XEP-0352): presence, markers, typing\n\
+         and the like. Beyond it, or 64 KiB, all of them go. 0: nothing is held back.",
     ),
     key("limits.sessions_per_account", "20", "Resources that one account may have bound at once."),
     key(

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use step::domain::PushShows;
 use stream::ScramHash;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -41,6 +42,8 @@ struct Raw {
     admin: RawAdmin,
     sasl: RawSasl,
     contact: RawContact,
+    push: RawPush,
+    strangers: RawStrangers,
     limits: Limits,
 }
 
@@ -108,6 +111,18 @@ struct RawSasl {
     mechanisms: Option<Vec<Spanned<String>>>,
     anonymous: bool,
     iterations: Option<Spanned<u32>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct RawPush {
+    shows: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct RawStrangers {
+    may_write: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -223,6 +238,8 @@ impl Reader<'_> {
             iterations: self.iterations(raw.sasl.iterations, default.iterations),
             anonymous: raw.sasl.anonymous,
             contacts: contacts(raw.contact),
+            strangers_may_write: raw.strangers.may_write.unwrap_or(default.strangers_may_write),
+            push_shows: self.push_shows(raw.push.shows),
             limits: self.limits(raw.limits),
             ..self.mechanisms(raw.sasl.mechanisms)
         }
@@ -348,6 +365,19 @@ impl Reader<'_> {
                 let text = format!("`{other}` is not a format: text or json");
                 self.mistake(raw.as_ref().map(Spanned::span).unwrap_or_default(), text);
                 LogFormat::Text
+            }
+        }
+    }
+
+    fn push_shows(&mut self, raw: Option<Spanned<String>>) -> PushShows {
+        match raw.as_ref().map(|raw| raw.get_ref().as_str()) {
+            None | Some("sender") => PushShows::Sender,
+            Some("count") => PushShows::Count,
+            Some("body") => PushShows::Body,
+            Some(other) => {
+                let text = format!("`{other}` is not what can be shown: count, sender or body");
+                self.mistake(raw.as_ref().map(Spanned::span).unwrap_or_default(), text);
+                PushShows::default()
             }
         }
     }

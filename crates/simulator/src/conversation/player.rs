@@ -205,9 +205,17 @@ impl<'a> Player<'a> {
     }
 
     fn hear(&mut self, who: &str, what: &Heard) -> Result<(), String> {
-        if matches!(what, Heard::Nothing) {
-            self.fence()?;
-            return self.nothing(who);
+        match what {
+            Heard::Nothing => {
+                self.fence()?;
+                return self.nothing(who);
+            }
+            Heard::NothingYet => {
+                self.fence_without(Some(who))?;
+                self.acknowledged(who)?;
+                return self.nothing(who);
+            }
+            _ => {}
         }
         let client = self.clients.get_mut(who).ok_or_else(|| absent(who))?;
         let next = client.next(self.stage)?;
@@ -273,10 +281,30 @@ impl<'a> Player<'a> {
     /// Waits until all that was said has had its effect: every client asks every account for a ping, twice, so that
     /// what an account did for another is done too. The answers, good or bad, come after all that went before.
     fn fence(&mut self) -> Result<(), String> {
+        self.fence_without(None)
+    }
+
+    /// One client hears how much of what it sent has been handled, behind all that came for it.
+    fn acknowledged(&mut self, who: &str) -> Result<(), String> {
+        let client = self.clients.get_mut(who).ok_or_else(|| absent(who))?;
+        client.say(self.stage, b"<r xmlns='urn:xmpp:sm:3'/>");
+        loop {
+            match client.next_new(self.stage)? {
+                Next::Item(Item::Element(node)) if node.name == "a" => return Ok(()),
+                Next::Item(item @ Item::Element(_)) => client.unread.push_back(item),
+                other => {
+                    return Err(format!("waited for an acknowledgement and got {}", client.say_next(&other)));
+                }
+            }
+        }
+    }
+
+    /// As [`Player::fence`], while one client keeps silent.
+    fn fence_without(&mut self, silent: Option<&str>) -> Result<(), String> {
         let accounts: BTreeSet<String> = self.script.accounts().into_iter().collect();
         for _ in 0..2 {
             for (who, client) in &mut self.clients {
-                if client.jid.is_none() || client.closed {
+                if client.jid.is_none() || client.closed || silent == Some(who) {
                     continue;
                 }
                 let mut waiting = BTreeSet::new();

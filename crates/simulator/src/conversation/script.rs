@@ -121,6 +121,9 @@ pub enum Raw {
 pub enum Heard {
     /// `(nothing)`: all that was sent has had its effect and nothing came.
     Nothing,
+    /// `(nothing yet)`: the same of all that others have sent. The client only asks for an acknowledgement, which makes
+    /// nothing go that is held back from it: its stream must be managed.
+    NothingYet,
     /// `(closed)`: the stream or the connection ended.
     Closed,
     /// `<stream:stream …>`
@@ -328,6 +331,7 @@ fn setting_of(text: &str) -> Result<Setting, String> {
             let value = value.parse().map_err(|_| format!("'{value}' is not a number"))?;
             Setting::Limit((*name).to_owned(), value)
         }
+        [name, "=", value] => Setting::Key((*name).to_owned(), (*value).to_owned()),
         _ => return Err("this setting is unknown".to_owned()),
     })
 }
@@ -348,6 +352,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn heard(text: &str) -> Result<Heard, String> {
     match text {
         "(nothing)" => return Ok(Heard::Nothing),
+        "(nothing yet)" => return Ok(Heard::NothingYet),
         "(closed)" => return Ok(Heard::Closed),
         _ => {}
     }

@@ -16,6 +16,7 @@ pub fn lines(settings: &[Setting]) -> String {
             Setting::Mechanisms(names) => mechanisms = format!("sasl.mechanisms = {names:?}\n"),
             Setting::Admin(jid) => admins.push(format!("\"{jid}\"")),
             Setting::Limit(name, value) => drop(writeln!(limits, "limits.{name} = {value}")),
+            Setting::Key(name, value) => drop(writeln!(limits, "{name} = {value}")),
             Setting::Contact(kind, address) => drop(writeln!(contacts, "contact.{kind} = [\"{address}\"]")),
             _ => {}
         }

@@ -54,6 +54,8 @@ pub enum Setting {
     Admin(String),
     /// `with limit NAME VALUE`: a key of the configuration's `[limits]`.
     Limit(String, u64),
+    /// `with KEY = VALUE`: any other key of the configuration, and its value as TOML.
+    Key(String, String),
     /// `with contact KIND ADDRESS`: an address for XEP-0157, such as `abuse mailto:abuse@one.test`.
     Contact(String, String),
 }

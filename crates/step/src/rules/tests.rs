@@ -87,6 +87,16 @@ fn calls() {
 }
 
 #[test]
+fn a_call_has_an_id() {
+    let id = |inside: &str| call_id(&stanza(&format!("<message id='m'>{inside}</message>")));
+    assert_eq!(id(PROPOSE), Some("c".to_owned()));
+    assert_eq!(id(PROCEED), Some("c".to_owned()));
+    assert_eq!(id(LEFT), Some("c".to_owned()));
+    assert_eq!(id(CALL), Some("m".to_owned()));
+    assert_eq!(id(BODY), None);
+}
+
+#[test]
 fn what_devices_say() {
     for type_ in ["chat", "normal"] {
         check(type_, &[RECEIVED], "ka Always Hold Never");
@@ -172,6 +182,19 @@ fn a_copy_is_judged_by_what_is_in_it() {
         }
     }
     assert_eq!(copied_message(&stanza("<message><body>no copy</body></message>")), None);
+}
+
+#[test]
+fn news_are_of_one_item() {
+    let news = |inside: &str| {
+        let event = "http://jabber.org/protocol/pubsub#event";
+        item(&stanza(&format!("<message><event xmlns='{event}'>{inside}</event></message>")))
+    };
+    assert_eq!(news("<items node='n'><item id='1'/></items>"), Some(Some("n 1".to_owned())));
+    assert_eq!(news("<items node='n'><retract id='1'/></items>"), Some(Some("n 1".to_owned())));
+    assert_eq!(news("<items node='n'><item id='1'/><item id='2'/></items>"), Some(None));
+    assert_eq!(news("<purge node='n'/>"), Some(None));
+    assert_eq!(item(&stanza("<message><body>no news</body></message>")), None);
 }
 
 #[test]

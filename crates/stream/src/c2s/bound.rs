@@ -81,6 +81,15 @@ impl Bound {
             managing::bound(top, &mut self.managed, line)?;
             return Ok(self);
         }
+        if top.ns() == ns::CSI {
+            // XEP-0352 §4.2: there is no answer.
+            line.events.push_back(match top.name() {
+                "active" => Event::Active,
+                "inactive" => Event::Inactive,
+                _ => return Err(StreamCondition::UnsupportedStanzaType.into()),
+            });
+            return Ok(self);
+        }
         if top.ns() != ns::CLIENT {
             return Err(StreamCondition::UnsupportedStanzaType.into());
         }

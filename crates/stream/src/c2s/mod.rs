@@ -131,6 +131,10 @@ pub enum Event {
         /// Since the stream is managed, modulo 2^32.
         handled: u32,
     },
+    /// The client says that nobody looks at it (XEP-0352 §4.2).
+    Inactive,
+    /// The client says that somebody looks at it, as everybody does who says nothing.
+    Active,
     /// *Asks* for the last of what the client's stanzas have begun: it has closed its half. Deliver it, then answer
     /// `End`.
     PeerEnded,

@@ -176,7 +176,11 @@ pub(super) fn bind_features(line: &Line) -> Vec<Element> {
 /// What it offers whose client has its resource already.
 pub(super) fn bound_features(line: &Line) -> Vec<Element> {
     let settings = &line.settings;
-    let mut features = vec![settings.limits_feature(&settings.limits_after), managing::feature()];
+    let mut features = vec![
+        settings.limits_feature(&settings.limits_after),
+        managing::feature(),
+        Element::new(ns::CSI, "csi"),
+    ];
     features.extend(settings.features.iter().cloned());
     features
 }

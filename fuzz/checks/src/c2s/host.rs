@@ -281,6 +281,11 @@ impl Host {
                 self.managed = true;
                 None
             }
+            Event::Inactive | Event::Active => {
+                assert!(self.machine.bound_jid().is_some(), "a state without an address");
+                self.outcome.told.push("state".to_owned());
+                None
+            }
             Event::AckAsked => {
                 assert!(self.managed);
                 self.outcome.told.push("ack?".to_owned());

@@ -147,6 +147,7 @@ impl Host {
                     "sm-0" => Answer::ResumeRefused { handled: Some(4) },
                     _ => Answer::ResumeRefused { handled: None },
                 }),
+                Event::Inactive | Event::Active => None,
                 Event::AckAsked => {
                     self.machine.acknowledge(self.stanzas.len() as u32);
                     None

@@ -1,0 +1,172 @@
+//! Everything that is kept of somebody, to be read by people or by another server, and its erasure.
+
+use futures_util::future::BoxFuture;
+use store::{Store, StoreError};
+use xmpp::datetime;
+use xmpp::jid::BareJid;
+use xmpp::ns;
+use xmpp::xml::{self, Element};
+
+use super::{ACCOUNT, Arguments, Command, Layout, Lines, Refused, line};
+use crate::desk::{Desk, is_missing, unreadable};
+
+/// Messages that are read at a time.
+const PAGE: usize = 200;
+
+/// Shows everything that is kept of somebody.
+pub const EXPORT: Command = Command {
+    name: "export-user",
+    words: &["user", "export"],
+    doc: "Write everything that is kept of an account to standard output, as XML (XEP-0227); keys are left out",
+    arguments: &[ACCOUNT],
+    layout: Layout::Values,
+    run: export,
+};
+
+/// Erases an account.
+pub const ERASE: Command = Command {
+    name: "erase-user",
+    words: &["user", "erase"],
+    doc: "Erase an account with everything that is kept of it, and say what was erased",
+    arguments: &[ACCOUNT, super::SURE],
+    layout: Layout::Table,
+    run: erase,
+};
+
+/// Reads what there is of one concern.
+type Reader = for<'a> fn(&'a Store, &'a BareJid) -> BoxFuture<'a, Result<Vec<Element>, StoreError>>;
+
+/// One concern of an account: what it is called, how it is written, and how much of it there is.
+struct Concern {
+    name: &'static str,
+    read: Reader,
+}
+
+/// All that is kept of an account besides its keys; whatever is kept more gets a line here.
+const CONCERNS: &[Concern] = &[
+    Concern { name: "contacts", read: |store, owner| Box::pin(contacts(store, owner)) },
+    Concern { name: "held messages", read: |store, owner| Box::pin(held(store, owner)) },
+    Concern { name: "notes", read: |store, owner| Box::pin(notes(store, owner)) },
+];
+
+fn export<'a>(desk: &'a dyn Desk, arguments: &'a Arguments) -> BoxFuture<'a, Result<Lines, Refused>> {
+    Box::pin(async move {
+        let account = arguments.account(desk)?;
+        let mut user =
+            Element::new(ns::PORTABLE, "user").with_attr("name", account.local().unwrap_or_default());
+        if let Some(record) = record(desk, &account).await?.seen_at {
+            user =
+                user.with_child(Element::new(ns::LAST, "query").with_attr("seen", datetime::format(record)));
+        }
+        for concern in CONCERNS {
+            let found = (concern.read)(desk.store(), &account).await.map_err(|error| unreadable(&error))?;
+            user = user.with_children(found);
+        }
+        let host = Element::new(ns::PORTABLE, "host").with_attr("jid", account.domain()).with_child(user);
+        let data = Element::new(ns::PORTABLE, "server-data").with_child(host);
+        Ok(vec![line("user", format!("<?xml version='1.0' encoding='UTF-8'?>\n{}", data.to_xml()))])
+    })
+}
+
+fn erase<'a>(desk: &'a dyn Desk, arguments: &'a Arguments) -> BoxFuture<'a, Result<Lines, Refused>> {
+    Box::pin(async move {
+        let account = arguments.account(desk)?;
+        record(desk, &account).await?;
+        if arguments.one(super::SURE.name) != Some(account.as_str()) {
+            return Err(Refused(format!(
+                "erasing {account} cannot be undone, and was not confirmed; `--yes` confirms it"
+            )));
+        }
+        let mut lines = vec![line("erased", &account)];
+        for concern in CONCERNS {
+            let found = (concern.read)(desk.store(), &account).await.map_err(|error| unreadable(&error))?;
+            lines.push(line(concern.name, found.iter().map(count).sum::<usize>()));
+        }
+        desk.remove_user(account).await?;
+        Ok(lines)
+    })
+}
+
+async fn record(desk: &dyn Desk, account: &BareJid) -> Result<store::AccountRecord, Refused> {
+    let found = desk.store().account(account).await.map_err(|error| unreadable(&error))?;
+    found.ok_or_else(|| is_missing(account))
+}
+
+/// How many things an element holds.
+fn count(element: &Element) -> usize {
+    let lists = [ns::PORTABLE, ns::KEPT, ns::ROSTER, ns::PRIVATE, ns::BLOCKING];
+    if lists.contains(&element.ns()) { element.children().count() } else { 1 }
+}
+
+/// XEP-0227 §4.4
+async fn contacts(store: &Store, owner: &BareJid) -> Result<Vec<Element>, StoreError> {
+    let (_, items) = store.roster(owner).await?;
+    let items = items.into_iter().map(|item| {
+        let element = Element::new(ns::ROSTER, "item")
+            .with_attr("jid", item.jid.as_str())
+            .with_attr_opt("name", item.name)
+            .with_attr("subscription", item.subscription.as_str())
+            .with_attr_opt("ask", item.ask.then_some("subscribe"))
+            .with_attr_opt("approved", item.approved.then_some("true"));
+        element
+            .with_children(item.groups.iter().map(|group| Element::new(ns::ROSTER, "group").with_text(group)))
+    });
+    Ok(vec![Element::new(ns::ROSTER, "query").with_children(items)])
+}
+
+/// XEP-0227 §4.5
+async fn held(store: &Store, owner: &BareJid) -> Result<Vec<Element>, StoreError> {
+    let mut messages = Element::new(ns::PORTABLE, "offline-messages");
+    let mut after = 0;
+    loop {
+        let page = store.offline(owner, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(vec![messages]) };
+        after = last.id;
+        messages = messages.with_children(page.iter().filter_map(|message| of_client(&message.xml)));
+    }
+}
+
+/// A stanza as it was kept, without the namespace that it inherits.
+fn of_client(xml: &[u8]) -> Option<Element> {
+    let whole = [format!("<x xmlns='{}'>", ns::CLIENT).as_bytes(), xml, b"</x>"].concat();
+    xml::parse(&whole, xml::Limits::default()).ok()?.children().next().cloned()
+}
+
+/// Cards, private XML and requests as XEP-0227 §4.6, §4.7 and §4.9 have them, and the blocklist as XEP-0191 has it; the
+/// rest by topic and key.
+async fn notes(store: &Store, owner: &BareJid) -> Result<Vec<Element>, StoreError> {
+    let mut private = Element::new(ns::PRIVATE, "query");
+    let mut blocked = Element::new(ns::BLOCKING, "blocklist");
+    let mut others = Element::new(ns::KEPT, "notes");
+    let mut found = Vec::new();
+    for (topic, key, value) in store.all_notes(owner).await? {
+        let inside = xml::parse(&value, xml::Limits::default()).ok();
+        match (topic.as_str(), inside) {
+            (features::vcard::TOPIC, Some(card)) => found.push(card),
+            (features::private::TOPIC, Some(kept)) => private.push(kept),
+            (features::blocking::TOPIC, _) => {
+                blocked.push(Element::new(ns::BLOCKING, "item").with_attr("jid", key));
+            }
+            (step::roster::REQUESTS, _) => found.extend(of_client(&value)),
+            (_, inside) => {
+                let note =
+                    Element::new(ns::KEPT, "note").with_attr("topic", topic).with_attr("key", plain(&key));
+                let text = inside.is_none().then(|| String::from_utf8(value).ok()).flatten();
+                let stanza = text.as_ref().and_then(|text| of_client(text.as_bytes()));
+                others.push(match (inside, stanza, text) {
+                    (Some(element), ..) | (None, Some(element), _) => note.with_child(element),
+                    (None, None, Some(text)) => note.with_text(&plain(&text)),
+                    (None, None, None) => note,
+                });
+            }
+        }
+    }
+    found
+        .extend([private, blocked, others].into_iter().filter(|element| element.children().next().is_some()));
+    Ok(found)
+}
+
+/// Only what XML can hold.
+fn plain(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}

@@ -1,0 +1,103 @@
+//! The command line about people: everything that is kept of somebody is shown, and erased without a trace.
+#![allow(clippy::unwrap_used)]
+
+use simulator::conversation::{Outcome, Script, play};
+use simulator::house::PASSWORD;
+use support::sockets::Sockets;
+use support::waxwing::Waxwing;
+
+mod support;
+
+/// Alice leaves something of everything behind.
+const LIFE: &str = "# A life.
+alice = alice@one.test/phone
+bob = bob@two.test/laptop
+alice > <iq type='set' id='1'><query xmlns='jabber:iq:roster'>
+    <item jid='carol@two.test' name='Carol'><group>friends</group></item></query></iq>
+alice < <iq type='result' id='1'/>
+alice > <iq type='set' id='2'><vCard xmlns='vcard-temp'><FN>Alice Liddell</FN></vCard></iq>
+alice < <iq type='result' id='2'/>
+alice > <iq type='set' id='3'><query xmlns='jabber:iq:private'>
+    <storage xmlns='urn:example:marks'>here be dragons</storage></query></iq>
+alice < <iq type='result' id='3'/>
+alice > <iq type='set' id='4'><block xmlns='urn:xmpp:blocking'>
+    <item jid='mallory@two.test'>
+    <report xmlns='urn:xmpp:reporting:1' reason='urn:xmpp:reporting:spam'>
+    <text>pills</text></report></item></block></iq>
+alice < <iq type='result' id='4'/>
+alice > <iq type='set' id='5'><enable xmlns='urn:xmpp:push:0' jid='push.test' node='the-node'/></iq>
+alice < <iq type='result' id='5'/>
+alice disconnects
+bob > <presence to='{alice.bare}' type='subscribe'/>
+bob > <message to='{alice.bare}' type='chat'><body>where are you?</body></message>
+bob < (nothing)
+";
+
+/// What each of the things above is known by.
+const TRACES: [&str; 8] = [
+    "name=\"Carol\"",
+    "friends",
+    "Alice Liddell",
+    "here be dragons",
+    "mallory@two.test",
+    "the-node",
+    "where are you?",
+    "bob@two.test",
+];
+
+fn lived() -> Sockets<Waxwing> {
+    let mut stage = Sockets::new(Waxwing::new(None));
+    let played = play(&Script::read(LIFE).unwrap(), &mut stage, &|_| PASSWORD.to_owned());
+    assert_eq!(played.unwrap(), Outcome::Played);
+    stage
+}
+
+fn is_shown_and_erased(house: &Waxwing) {
+    let order = |words: &[&str]| house.order(words);
+    let exported = order(&["user", "export", "alice@one.test"]).unwrap();
+    let xml = exported.strip_prefix("<?xml version='1.0' encoding='UTF-8'?>\n").unwrap();
+    let tree = xmpp::xml::parse(xml.trim().as_bytes(), xmpp::xml::Limits::default()).unwrap();
+    assert!(tree.is("urn:xmpp:pie:0", "server-data"), "{xml}");
+    for trace in TRACES {
+        let quoted = trace.replace('"', "'");
+        assert!(xml.contains(trace) || xml.contains(&quoted), "{trace} is missing in {xml}");
+    }
+    assert!(!xml.contains("StoredKey") && !xml.contains("salt"), "{xml}");
+    let reports = order(&["report", "list"]).unwrap();
+    assert!(
+        reports.contains("mallory@two.test by alice@one.test: urn:xmpp:reporting:spam \"pills\""),
+        "{reports}"
+    );
+
+    let unsure = order(&["user", "erase", "alice@one.test"]).unwrap_err();
+    assert!(unsure.contains("--yes"), "{unsure}");
+    assert!(order(&["user", "erase", "nobody@one.test", "--yes"]).unwrap_err().contains("no account"));
+    assert_eq!(order(&["user", "export", "alice@one.test"]).unwrap(), exported);
+
+    let erased = order(&["user", "erase", "alice@one.test", "--yes"]).unwrap();
+    let lines: Vec<Vec<&str>> = erased
+        .lines()
+        .map(|line| line.split("  ").map(str::trim).filter(|w| !w.is_empty()).collect())
+        .collect();
+    assert_eq!(lines[0], ["erased", "alice@one.test"]);
+    assert!(
+        lines.contains(&vec!["contacts", "1"]) && lines.contains(&vec!["held messages", "1"]),
+        "{erased}"
+    );
+    assert!(order(&["user", "export", "alice@one.test"]).unwrap_err().contains("no account"));
+    assert_eq!(order(&["report", "list"]).unwrap(), "");
+    assert!(!order(&["user", "list"]).unwrap().contains("alice"));
+}
+
+#[test]
+fn by_the_running_server() {
+    let stage = lived();
+    is_shown_and_erased(&stage.house);
+}
+
+#[test]
+fn by_the_store_of_one_that_is_stopped() {
+    let mut stage = lived();
+    stage.house.kill();
+    is_shown_and_erased(&stage.house);
+}
