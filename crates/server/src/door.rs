@@ -301,6 +301,11 @@ impl Door {
         Arc::new(Door { id, commits, bytes_max, state: Mutex::new(state) })
     }
 
+    /// Nobody looks at the client (XEP-0352 §4.2): what can wait is held back from it, so many stanzas at most.
+    pub fn hold_back(&self, stanzas_max: usize) {
+        self.state.lock().hold_back(stanzas_max);
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }

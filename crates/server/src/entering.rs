@@ -17,7 +17,7 @@ use crate::door::{Door, Outgoing};
 use crate::moments;
 
 /// Namespaces of what a session can begin with (XEP-0386 §3.1); see [`begin_with`].
-pub const INLINE: &[&str] = &[ns::CARBONS];
+pub const INLINE: &[&str] = &[ns::CARBONS, ns::CSI];
 
 /// Why a client does not come in after all.
 #[derive(Debug)]
@@ -114,14 +114,20 @@ fn begin_session(
     let jid = tagged.or_else(|| a.jid.with_resource(&made).ok())?;
     a.sessions.add(Session { client, ..Session::new(id, jid.clone(), step.now) });
     for wish in &bind.wishes {
-        begin_with(a, id, wish);
+        begin_with(a, id, wish, step);
     }
     Some(jid)
 }
 
 /// What the client wants its session to begin with (XEP-0386 §3.2). Each namespace stands in [`INLINE`], too.
-fn begin_with(a: &mut Account, id: SessionId, wish: &Element) {
-    if let (ns::CARBONS, "enable") = (wish.ns(), wish.name()) {
-        carbons::enable(&mut a.sessions, id);
+fn begin_with(a: &mut Account, id: SessionId, wish: &Element, step: &Step<'_>) {
+    match (wish.ns(), wish.name()) {
+        (ns::CARBONS, "enable") => carbons::enable(&mut a.sessions, id),
+        (ns::CSI, "inactive") => {
+            if let Some(door) = a.doors.get(&id) {
+                door.hold_back(step.domain.limits.held_back_stanzas);
+            }
+        }
+        _ => {}
     }
 }

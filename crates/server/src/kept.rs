@@ -293,7 +293,8 @@ fn state(session: &Session, max: u32) -> Element {
         .with_children(directed)
 }
 
-/// The session of an account as the store has it, under a number of this life of the node; nothing if it cannot be read.
+/// The session of an account as the store has it, under a number of this life of the node; nothing if it cannot be
+/// read.
 pub fn restore(account: &BareJid, kept: &KeptSession, id: SessionId, now: Instant) -> Option<(Session, u32)> {
     let state = xml::parse(&kept.state, STATE_LIMITS).ok()?;
     let flag = |name: &str| state.attr(name) == Some("true");

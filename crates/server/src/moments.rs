@@ -53,8 +53,8 @@ pub fn carried_over(a: &mut Account, step: &mut Step<'_>) {
     pipeline::undelivered(a, taken_back, step);
 }
 
-/// Sessions are there again after a restart or a crash. What their contacts have told them, and what they have told their
-/// contacts, may be so no more: it is told and asked again.
+/// Sessions are there again after a restart or a crash. What their contacts have told them, and what they have told
+/// their contacts, may be so no more: it is told and asked again.
 pub fn presence_unknown(a: &mut Account, step: &mut Step<'_>) {
     let hears = |jid: &Jid| !a.blocklist.blocks(jid);
     presence::forget_others(&a.sessions, &a.roster, &a.jid, step);

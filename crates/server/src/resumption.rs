@@ -1,5 +1,5 @@
-//! Streams that can be resumed (XEP-0198 §5), as their account sees them: one begins, loses its connection, goes on with
-//! another one, or is waited for in vain.
+//! Streams that can be resumed (XEP-0198 §5), as their account sees them: one begins, loses its connection, goes on
+//! with another one, or is waited for in vain.
 
 use std::time::{Duration, SystemTime};
 
@@ -153,7 +153,8 @@ pub fn restored(a: &mut Account, step: &mut Step<'_>) {
     moments::presence_unknown(a, step);
 }
 
-/// All that is owed to sessions is put down anew: it may not have been written, as the account rests on a failed commit.
+/// All that is owed to sessions is put down anew: it may not have been written, as the account rests on a failed
+/// commit.
 pub fn put_all_down(a: &mut Account, step: &mut Step<'_>) {
     if !a.has_streams {
         return;
@@ -171,8 +172,8 @@ pub fn put_all_down(a: &mut Account, step: &mut Step<'_>) {
     }
 }
 
-/// Stanzas of the client whose consequences were lost with a failed commit are answered; that they have been dealt with is
-/// put down, with all that is owed.
+/// Stanzas of the client whose consequences were lost with a failed commit are answered; that they have been dealt with
+/// is put down, with all that is owed.
 pub fn refuse_lost(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
     put_down(a, session, step);
     refuse(a, session, step);

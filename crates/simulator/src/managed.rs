@@ -1,5 +1,5 @@
-//! A device's side of a managed stream (XEP-0198): counts what it sends and hears, and says so; goes on where it was when
-//! it comes back.
+//! A device's side of a managed stream (XEP-0198): counts what it sends and hears, and says so; goes on where it was
+//! when it comes back.
 
 use std::collections::VecDeque;
 

@@ -144,8 +144,8 @@ pub enum Return {
     OfflineAgain(SessionId),
     /// Held messages up to this id have left the house for a session.
     OfflineLeft(u64),
-    /// The time at which a session that has lost its connection is waited for no longer, unless its door has had another
-    /// turn since this one.
+    /// The time at which a session that has lost its connection is waited for no longer, unless its door has had
+    /// another turn since this one.
     Resumption(SessionId, u64),
     /// The time to look again whether devices must be woken (XEP-0357).
     Push,

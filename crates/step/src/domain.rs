@@ -13,6 +13,8 @@ pub struct Limits {
     pub sessions_per_account: usize,
     /// Seconds for which a session waits for its client to come back (XEP-0198 §5).
     pub resumption_seconds: u32,
+    /// Stanzas that are held back from a client at which nobody looks (XEP-0352).
+    pub held_back_stanzas: usize,
     /// Contacts in one roster.
     pub roster_items: usize,
     /// Addresses in one blocklist.
@@ -44,6 +46,7 @@ impl Default for Limits {
         Limits {
             sessions_per_account: 20,
             resumption_seconds: 600,
+            held_back_stanzas: 200,
             roster_items: 2_000,
             blocklist_items: 2_000,
             offline_messages: 1_000,

@@ -1,4 +1,5 @@
-//! Streams that can be resumed (XEP-0198 §5): how each session is, how far both sides have counted, and what it is owed.
+//! Streams that can be resumed (XEP-0198 §5): how each session is, how far both sides have counted, and what it is
+//! owed.
 
 use std::time::SystemTime;
 

@@ -71,7 +71,7 @@ impl Default for Limits {
             inbound_bytes_per_second: 64 * 1024,
             inbound_burst_bytes: 1024 * 1024,
             outbound_bytes: 1024 * 1024,
-            held_back_stanzas: 200,
+            held_back_stanzas: account.held_back_stanzas,
             sessions_per_account: account.sessions_per_account,
             resumption_seconds: account.resumption_seconds,
             roster_items: account.roster_items,
@@ -97,6 +97,7 @@ impl Limits {
         step::domain::Limits {
             sessions_per_account: self.sessions_per_account,
             resumption_seconds: self.resumption_seconds,
+            held_back_stanzas: self.held_back_stanzas,
             roster_items: self.roster_items,
             blocklist_items: self.blocklist_items,
             offline_messages: self.offline_messages,

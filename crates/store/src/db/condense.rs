@@ -1,5 +1,5 @@
-//! What a group need not write: a letter that is kept and read within it, a count that grows further within it, a stanza
-//! that is owed and acknowledged within it.
+//! What a group need not write: a letter that is kept and read within it, a count that grows further within it, a
+//! stanza that is owed and acknowledged within it.
 
 use std::collections::HashMap;
 
