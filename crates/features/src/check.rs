@@ -168,7 +168,7 @@ pub fn routed(left: &Yield) -> Vec<Stanza> {
     left.acts
         .iter()
         .filter_map(|act| match act {
-            Act::Route(stanza) => Some(stanza.clone()),
+            Act::Route(stanza) | Act::RouteRegistered(_, stanza) => Some(stanza.clone()),
             _ => None,
         })
         .collect()
