@@ -2,6 +2,7 @@
 #![allow(dead_code)] // not every test uses everything
 
 pub mod authority;
+pub mod chatter;
 pub mod person;
 pub mod sockets;
 pub mod waxwing;

@@ -11,7 +11,7 @@ pub mod event;
 pub mod house;
 mod line;
 pub mod link;
-mod managed;
+pub mod managed;
 pub mod misfortune;
 pub mod play;
 mod records;
