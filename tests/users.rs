@@ -81,7 +81,7 @@ fn is_shown_and_erased(house: &Waxwing) {
         .collect();
     assert_eq!(lines[0], ["erased", "alice@one.test"]);
     assert!(
-        lines.contains(&vec!["contacts", "1"]) && lines.contains(&vec!["held messages", "1"]),
+        lines.contains(&vec!["contacts", "1"]) && lines.contains(&vec!["archived messages", "1"]),
         "{erased}"
     );
     assert!(order(&["user", "export", "alice@one.test"]).unwrap_err().contains("no account"));

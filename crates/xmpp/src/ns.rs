@@ -147,6 +147,8 @@ namespaces! {
     ENCRYPTION = "urn:xmpp:eme:0";
     /// An account as a file (XEP-0227).
     PORTABLE = "urn:xmpp:pie:0";
+    /// The archive in such a file.
+    PORTABLE_ARCHIVE = "urn:xmpp:pie:0#mam";
     /// What such a file has of ours that no specification names.
     KEPT = "urn:waxwing:kept";
     /// Reports of spam and abuse (XEP-0377).

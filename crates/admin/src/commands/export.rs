@@ -1,7 +1,7 @@
 //! Everything that is kept of somebody, to be read by people or by another server, and its erasure.
 
 use futures_util::future::BoxFuture;
-use store::{Store, StoreError};
+use store::{ArchiveQuery, ArchivedMessage, Page, Store, StoreError};
 use xmpp::datetime;
 use xmpp::jid::BareJid;
 use xmpp::ns;
@@ -46,6 +46,7 @@ struct Concern {
 const CONCERNS: &[Concern] = &[
     Concern { name: "contacts", read: |store, owner| Box::pin(contacts(store, owner)) },
     Concern { name: "held messages", read: |store, owner| Box::pin(held(store, owner)) },
+    Concern { name: "archived messages", read: |store, owner| Box::pin(archived(store, owner)) },
     Concern { name: "notes", read: |store, owner| Box::pin(notes(store, owner)) },
 ];
 
@@ -94,7 +95,7 @@ async fn record(desk: &dyn Desk, account: &BareJid) -> Result<store::AccountReco
 
 /// How many things an element holds.
 fn count(element: &Element) -> usize {
-    let lists = [ns::PORTABLE, ns::KEPT, ns::ROSTER, ns::PRIVATE, ns::BLOCKING];
+    let lists = [ns::PORTABLE, ns::PORTABLE_ARCHIVE, ns::KEPT, ns::ROSTER, ns::PRIVATE, ns::BLOCKING];
     if lists.contains(&element.ns()) { element.children().count() } else { 1 }
 }
 
@@ -124,6 +125,29 @@ async fn held(store: &Store, owner: &BareJid) -> Result<Vec<Element>, StoreError
         after = last.id;
         messages = messages.with_children(page.iter().filter_map(|message| of_client(&message.xml)));
     }
+}
+
+/// XEP-0227 §4.10: from the oldest to the newest.
+async fn archived(store: &Store, owner: &BareJid) -> Result<Vec<Element>, StoreError> {
+    let mut archive = Element::new(ns::PORTABLE_ARCHIVE, "archive");
+    let mut query = ArchiveQuery { max: PAGE, ..ArchiveQuery::default() };
+    loop {
+        let Some(page) = store.archive_page(owner, &query).await? else { return Ok(vec![archive]) };
+        let Some(last) = page.messages.last() else { return Ok(vec![archive]) };
+        query.page = Page::After(last.seq);
+        archive = archive.with_children(page.messages.iter().filter_map(result));
+        if page.complete {
+            return Ok(vec![archive]);
+        }
+    }
+}
+
+/// An archived message as XEP-0313 shows it.
+fn result(archived: &ArchivedMessage) -> Option<Element> {
+    let delay = Element::new(ns::DELAY, "delay").with_attr("stamp", datetime::format(archived.at));
+    let forwarded = Element::new(ns::FORWARD, "forwarded").with_child(delay);
+    let forwarded = forwarded.with_child(of_client(&archived.xml)?);
+    Some(Element::new(ns::MAM, "result").with_attr("id", archived.seq.to_string()).with_child(forwarded))
 }
 
 /// A stanza as it was kept, without the namespace that it inherits.

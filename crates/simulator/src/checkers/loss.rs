@@ -1,7 +1,7 @@
 //! Nothing accepted is lost (guarantee G2, G3): from then on a message is received, held, or has come back.
 //!
-//! One exception is in the nature of things until sessions can be resumed: a message that was on its way to a connected
-//! device when that connection, or the node, ended.
+//! One exception is in the nature of things: a message that was on its way to a connected device whose stream cannot be
+//! resumed, when that connection, or the node, ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
