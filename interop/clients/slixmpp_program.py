@@ -9,7 +9,8 @@ from slixmpp.plugins.xep_0191.stanza import Block
 from slixmpp.xmlstream import ElementBase
 from told import tell
 
-PLUGINS = ["xep_0030", "xep_0049", "xep_0054", "xep_0092", "xep_0191", "xep_0199", "xep_0202", "xep_0203", "xep_0313"]
+PLUGINS = ["xep_0030", "xep_0049", "xep_0054", "xep_0092", "xep_0191", "xep_0198", "xep_0199", "xep_0202", "xep_0203",
+           "xep_0280", "xep_0313", "xep_0352"]
 
 
 class Notes(ElementBase):
@@ -46,6 +47,7 @@ class Slixmpp:
         xmpp.add_event_handler("session_start", lambda _: outcome.done() or outcome.set_result(None))
         xmpp.add_event_handler("message", self._message)
         xmpp.add_event_handler("presence", self._presence)
+        self.address = (host, port)
         xmpp.connect(host, port)
         why = await outcome
         if why is not None:
@@ -153,6 +155,31 @@ class Slixmpp:
         answer = await private.retrieve("notes")
         assert answer["private"]["notes"]["text"] == "<remember & keep>", answer
         return "kept and read again"
+
+    async def check_carbons(self):
+        await self.xmpp.plugin["xep_0280"].enable()
+        return "wants copies"
+
+    async def check_client_state(self):
+        self.xmpp.plugin["xep_0352"].send_inactive()
+        # What answers is never held back.
+        await self.xmpp.plugin["xep_0199"].ping(self.xmpp.boundjid.domain)
+        self.xmpp.plugin["xep_0352"].send_active()
+        return "looked away and back"
+
+    async def check_resumption(self):
+        management = self.xmpp.plugin["xep_0198"]
+        stream = management.sm_id
+        assert stream, "the stream cannot be resumed"
+        resumed = asyncio.get_running_loop().create_future()
+        self.xmpp.add_event_handler("session_resumed", lambda _: resumed.done() or resumed.set_result(None))
+        self.xmpp.abort()
+        await asyncio.sleep(0.2)
+        self.xmpp.connect(*self.address)
+        await asyncio.wait_for(resumed, 20)
+        assert management.sm_id == stream, management.sm_id
+        await self.xmpp.plugin["xep_0199"].ping(self.xmpp.boundjid.domain)
+        return "went on over another connection"
 
     async def check_archive(self):
         archive = self.xmpp.plugin["xep_0313"]
