@@ -42,6 +42,8 @@ class XmppJs {
   async start(who) {
     const xmpp = (this.xmpp = client({ ...who, userAgent: this.userAgent }));
     xmpp.reconnect.stop();
+    // It derives keys by itself, which takes it a second on an idle machine; its default is two for each step.
+    xmpp.timeout = 20_000;
     xmpp.fast.fetchToken = async () => this.token;
     xmpp.fast.saveToken = async (token) => (this.token = token);
     xmpp.fast.deleteToken = async () => (this.token = null);
