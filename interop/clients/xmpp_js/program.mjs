@@ -22,6 +22,8 @@ class XmppJs {
     const error = await this.start({ service, domain, username, password });
     if (error) return tell({ is: "refused", why: String(error) });
     const first = this.mechanism;
+    // It hangs if it is stopped while it waits to hear that its stream is managed (0.14).
+    await this.managed;
     await this.xmpp.stop();
     const later = await this.start({ service, domain, username, password });
     if (later) return tell({ is: "refused", why: String(later) });
@@ -44,6 +46,9 @@ class XmppJs {
     xmpp.reconnect.stop();
     // It derives keys by itself, which takes it a second on an idle machine; its default is two for each step.
     xmpp.timeout = 20_000;
+    this.managed = new Promise((resolve) => xmpp.on("element", (element) => {
+      if (element.is("enabled", "urn:xmpp:sm:3")) resolve();
+    }));
     xmpp.fast.fetchToken = async () => this.token;
     xmpp.fast.saveToken = async (token) => (this.token = token);
     xmpp.fast.deleteToken = async () => (this.token = null);
