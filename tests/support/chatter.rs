@@ -110,7 +110,7 @@ impl Chatter {
         // Asked again and again, so that the last messages are acknowledged, too.
         if self.heard.is_empty() {
             self.send(&Managed::ask());
-            std::thread::sleep(LOOK);
+            wait(LOOK);
         }
         self.heard.pop_front().unwrap_or(Heard::Nothing)
     }
@@ -159,7 +159,7 @@ impl Chatter {
         let begun = now();
         while let Err(why) = self.try_to_connect() {
             assert!(begun.elapsed() < PATIENCE, "{}: {why}", self.jid);
-            std::thread::sleep(Duration::from_millis(20));
+            wait(Duration::from_millis(20));
         }
     }
 
@@ -226,4 +226,9 @@ fn enter(mut tcp: TcpStream, mut client: Client) -> Result<(TcpStream, Client, O
 #[allow(clippy::disallowed_methods)] // a real server is waited for
 fn now() -> Instant {
     Instant::now()
+}
+
+#[allow(clippy::disallowed_methods)] // a real server is waited for
+fn wait(time: Duration) {
+    std::thread::sleep(time);
 }

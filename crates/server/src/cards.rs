@@ -32,7 +32,7 @@ const STREAM_MANAGEMENT: Card = Card {
     xep: 198,
     version: "1.6.3",
     title: "Stream Management",
-    note: "Acknowledgements, of what is durable. Streams are not resumed yet.",
+    note: "Acknowledgements of what is durable, and resumption, over a restart and a crash of the server too.",
     ..Card::PLAIN
 };
 const DIRECT_TLS: Card =
