@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use store::fixture::Postgres;
 
@@ -216,7 +217,20 @@ impl Drop for Running {
     }
 }
 
+/// A port that nobody has, outside the range from which the system gives ports to those who connect: or one of them could
+/// take it before the server does.
 fn free() -> Result<SocketAddr, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    listener.local_addr().map_err(|error| error.to_string())
+    const FIRST: u32 = 10_000;
+    const PORTS: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Other test programs begin elsewhere.
+    let own = std::process::id().wrapping_mul(97);
+    for _ in 0..PORTS {
+        let place = own.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let port = u16::try_from(FIRST + place).map_err(|error| error.to_string())?;
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return listener.local_addr().map_err(|error| error.to_string());
+        }
+    }
+    Err("no port is free".to_owned())
 }
