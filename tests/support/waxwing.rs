@@ -217,8 +217,8 @@ impl Drop for Running {
     }
 }
 
-/// A port that nobody has, outside the range from which the system gives ports to those who connect: or one of them could
-/// take it before the server does.
+/// A port that nobody has, outside the range from which the system gives ports to those who connect: or one of them
+/// could take it before the server does.
 fn free() -> Result<SocketAddr, String> {
     const FIRST: u32 = 10_000;
     const PORTS: u32 = 20_000;
