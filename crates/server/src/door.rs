@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use step::{Entered, Return, SessionId};
 use store::{Fate, Lsn};
 use stream::Enabled;
-use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
+use xmpp::error::{StanzaError, StreamCondition, StreamError};
 use xmpp::jid::FullJid;
 use xmpp::stanza::Stanza;
 
@@ -21,6 +21,7 @@ use crate::managed::Managed;
 use crate::seat::Seat;
 use crate::sent::{Resumed, Sent, TooMany};
 use crate::ticket::{Handled, Ticket};
+use crate::under_way::UnderWay;
 
 /// Something for the connection.
 #[derive(Debug)]
@@ -89,18 +90,6 @@ pub struct Owed {
     pub last: u64,
 }
 
-/// A stanza from the client whose whole consequence has not been committed yet.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) number: u64,
-    /// None: the stream has dealt with it itself.
-    pub(crate) stanza: Option<Stanza>,
-    pub(crate) bytes: usize,
-    /// Its account has read it.
-    pub(crate) stepped: bool,
-    pub(crate) handled: Option<Handled>,
-}
-
 /// Something that waits to leave.
 #[derive(Debug)]
 pub struct Waiting {
@@ -117,14 +106,10 @@ pub struct Waiting {
 pub(crate) struct State {
     queue: VecDeque<Waiting>,
     pub(crate) queued_bytes: usize,
-    pub(crate) asked: VecDeque<Asked>,
-    pub(crate) asked_bytes: usize,
-    pub(crate) next_number: u64,
+    pub(crate) under_way: UnderWay,
     pub(crate) managed: Option<Box<Managed>>,
     /// Nobody looks at the client: this is held back from it.
     held_back: Option<Box<HeldBack>>,
-    /// What the client is owed is in the store by its numbers: every stanza must leave, in its place.
-    in_store: bool,
     waker: Option<Waker>,
     /// Goes up whenever a connection leaves or gives way to another: so an earlier one knows that it is none any more.
     pub(crate) turn: u64,
@@ -132,24 +117,17 @@ pub(crate) struct State {
     pub(crate) taken: bool,
     /// The client has said goodbye, or can never come back to this stream.
     pub(crate) parted: bool,
-    /// The stream can be resumed.
+    /// The stream can be resumed: what its client is owed is in the store by its numbers, so each stanza must leave, in
+    /// its place.
     kept: bool,
-    /// The account is to answer the client's oldest stanza, whose consequence is lost; it was told so for this one.
-    pub(crate) wants_refusal: bool,
-    refusal_of: Option<u64>,
     /// A connection goes on with the stream and has not been told so.
     resuming: Option<FullJid>,
 }
 
 impl State {
-    /// The client's oldest stanza that has not been handled.
-    fn unhandled(&self) -> u64 {
-        self.asked.front().map_or(self.next_number, |asked| asked.number)
-    }
-
     /// The acknowledgement that is due; `now` is the time if that alone may be the reason.
     pub(crate) fn due_ack(&mut self, now: Option<Instant>) -> Option<Outgoing> {
-        let unhandled = self.unhandled();
+        let unhandled = self.under_way.oldest();
         self.managed.as_mut()?.due_ack(unhandled, now).map(Outgoing::Ack)
     }
 
@@ -163,9 +141,6 @@ impl State {
 
     /// What leaves of something that could, and is counted; see [`HeldBack::meet`].
     fn let_out(&mut self, waiting: Waiting) -> Option<Outgoing> {
-        if let Outgoing::Managed(Enabled { resumption: Some(_) }) = &waiting.outgoing {
-            self.in_store = true;
-        }
         let fate = match &mut self.held_back {
             Some(held_back) => held_back.meet(waiting),
             None => held_back::Fate::Goes(waiting),
@@ -190,7 +165,7 @@ impl State {
     /// Nobody looks at the client: what can wait is held back from it, so many stanzas at most.
     pub(crate) fn hold_back(&mut self, stanzas_max: usize) {
         if self.held_back.is_none() {
-            let held_back = match self.in_store {
+            let held_back = match self.kept {
                 true => HeldBack::counted(stanzas_max),
                 false => HeldBack::new(stanzas_max),
             };
@@ -207,10 +182,7 @@ impl State {
     }
 
     fn waits_for_earlier(&self, waiting: &Waiting) -> bool {
-        match (waiting.answers, self.asked.front()) {
-            (Some(number), Some(first)) => first.number < number,
-            _ => false,
-        }
+        waiting.answers.is_some_and(|number| self.under_way.oldest() < number)
     }
 
     /// Whether the client must acknowledge something before more may leave.
@@ -231,7 +203,7 @@ impl State {
     /// A client that goes on with a former stream hears so when all that it has sent before is done with, and is sent
     /// again what it has not handled (XEP-0198 §5).
     fn resume(&mut self, leaving: &mut Vec<Outgoing>) {
-        let unhandled = self.unhandled();
+        let unhandled = self.under_way.oldest();
         let Some(jid) = self.resuming.take() else { return };
         let Some(managed) = &self.managed else { return };
         leaving.push(Outgoing::Resumed(jid, managed.count_before(unhandled) as u32));
@@ -267,9 +239,7 @@ impl Door {
         handled: u64,
         sent: Sent,
     ) -> Arc<Self> {
-        let door = Door::closed(id, commits, bytes_max, Some(Box::new(Managed::restored(sent))), handled);
-        door.state.lock().in_store = true;
-        door
+        Door::closed(id, commits, bytes_max, Some(Box::new(Managed::restored(sent))), handled)
     }
 
     fn closed(
@@ -284,19 +254,14 @@ impl Door {
             kept,
             queue: VecDeque::new(),
             queued_bytes: 0,
-            asked: VecDeque::new(),
-            asked_bytes: 0,
-            next_number,
+            under_way: UnderWay::none(next_number),
             managed,
             waker: None,
             turn: 0,
             taken: false,
             parted: false,
-            wants_refusal: false,
-            refusal_of: None,
             resuming: None,
             held_back: None,
-            in_store: false,
         };
         Arc::new(Door { id, commits, bytes_max, state: Mutex::new(state) })
     }
@@ -339,9 +304,11 @@ impl Door {
         // Registered before the queue is looked at (docs/build/stepping.md, trap 4).
         state.register(waker);
         let mut leaving = Vec::new();
-        self.settle_asked(state, waker, &mut leaving);
+        for answer in state.under_way.settle(&self.commits, waker, state.kept) {
+            leaving.extend(state.count(Outgoing::Stanza(answer), SystemTime::UNIX_EPOCH));
+        }
         if state.resuming.is_some() {
-            if !state.asked.is_empty() {
+            if !state.under_way.is_empty() {
                 return leaving;
             }
             state.resume(&mut leaving);
@@ -385,42 +352,6 @@ impl Door {
         }
     }
 
-    /// In the order in which they came: a stanza whose consequence is committed is done with; one whose consequence
-    /// was lost with a failed commit is answered, so that its sender knows (guarantee G2). On a stream that can be
-    /// resumed its account answers, since the store must know.
-    fn settle_asked(&self, state: &mut State, waker: &Waker, leaving: &mut Vec<Outgoing>) {
-        while let Some(Asked { handled: Some(handled), .. }) = state.asked.front() {
-            if let Handled::At(lsn) = handled
-                && self.commits.wait(*lsn, waker) == Fate::Pending
-            {
-                return;
-            }
-            let lost = self.lost(*handled);
-            if lost.is_some() && state.kept {
-                let number = state.unhandled();
-                state.wants_refusal |= state.refusal_of.replace(number) != Some(number);
-                return;
-            }
-            let Some(asked) = state.asked.pop_front() else { return };
-            state.asked_bytes = state.asked_bytes.saturating_sub(asked.bytes);
-            if let Some(condition) = lost {
-                let reply = asked.stanza.and_then(|stanza| stanza.error_reply(&StanzaError::new(condition)));
-                let counted =
-                    reply.and_then(|reply| state.count(Outgoing::Stanza(reply), SystemTime::UNIX_EPOCH));
-                leaving.extend(counted);
-            }
-        }
-    }
-
-    /// Why the consequence of a stanza is lost, if it is.
-    fn lost(&self, handled: Handled) -> Option<Condition> {
-        match handled {
-            Handled::Refused => Some(Condition::InternalServerError),
-            Handled::At(lsn) if self.commits.fate(lsn) == Fate::Failed => Some(Condition::ResourceConstraint),
-            Handled::At(_) => None,
-        }
-    }
-
     /// The stream can be resumed: what becomes of its client's stanzas is in the store.
     pub fn keep(&self) {
         self.state.lock().kept = true;
@@ -428,20 +359,13 @@ impl Door {
 
     /// The client's stanzas whose consequences are lost, by number, each with the error that it has not heard yet.
     pub fn refusals(&self) -> Vec<(u64, Option<Stanza>)> {
-        let state = self.state.lock();
-        let lost = state.asked.iter().filter_map(|asked| {
-            let error = StanzaError::new(self.lost(asked.handled?)?);
-            Some((asked.number, asked.stanza.as_ref().and_then(|stanza| stanza.error_reply(&error))))
-        });
-        lost.collect()
+        self.state.lock().under_way.refusals(&self.commits)
     }
 
     /// That the consequence of a stanza is lost is known to the store with `lsn`; its client hears it at once.
     pub fn refused(&self, number: u64, lsn: Lsn, at: SystemTime, error: Option<Stanza>) {
         let mut state = self.state.lock();
-        if let Some(asked) = state.asked.iter_mut().find(|asked| asked.number == number) {
-            (asked.handled, asked.stanza) = (Some(Handled::At(lsn)), None);
-        }
+        state.under_way.refused(number, lsn);
         if let Some(error) = error.map(Outgoing::Stanza) {
             state.queued_bytes += error.byte_len();
             let rests_on = Lsn::default();
@@ -453,11 +377,7 @@ impl Door {
     /// All that comes of the client's stanza of this number has been stepped.
     pub(crate) fn handled(&self, number: u64, handled: Handled) {
         let mut state = self.state.lock();
-        // Numbers follow one another, so the place is known.
-        let Some(first) = state.asked.front().map(|asked| asked.number) else { return };
-        let place = usize::try_from(number.wrapping_sub(first)).unwrap_or(usize::MAX);
-        let Some(asked) = state.asked.get_mut(place) else { return };
-        asked.handled = Some(handled);
+        state.under_way.handled(number, handled);
         wake(state);
     }
 
@@ -470,17 +390,13 @@ impl Door {
 
     /// The client's stanza of this number has been read by its account.
     pub(crate) fn stepped(&self, number: u64) {
-        let mut state = self.state.lock();
-        if let Some(asked) = state.asked.iter_mut().rev().find(|asked| asked.number == number) {
-            asked.stepped = true;
-        }
+        self.state.lock().under_way.stepped(number);
     }
 
     /// How many stanzas of the client its account has read, lost or not.
     pub fn stepped_count(&self) -> u64 {
         let state = self.state.lock();
-        let unread = state.asked.iter().find(|asked| !asked.stepped);
-        let next = unread.map_or(state.next_number, |asked| asked.number);
+        let next = state.under_way.unread();
         state.managed.as_ref().map_or(0, |managed| managed.count_before(next))
     }
 

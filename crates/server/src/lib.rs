@@ -30,6 +30,7 @@ mod sent;
 pub mod session;
 pub mod ticket;
 pub mod told;
+mod under_way;
 mod work;
 
 pub use config::Config;

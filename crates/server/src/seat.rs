@@ -10,7 +10,7 @@ use step::{Return, SessionId};
 use xmpp::error::{StreamCondition, StreamError};
 use xmpp::stanza::Stanza;
 
-use crate::door::{Asked, Door, Outgoing, State, wake};
+use crate::door::{Door, Outgoing, State, wake};
 use crate::managed::Managed;
 use crate::sent::TooMany;
 use crate::ticket::Ticket;
@@ -61,7 +61,7 @@ impl Seat {
 
     /// Whether the account is to answer for a stanza of the client that is lost; it then counts as told.
     pub fn wants_refusal(&self) -> bool {
-        self.state().is_some_and(|mut state| std::mem::take(&mut state.wants_refusal))
+        self.state().is_some_and(|mut state| state.under_way.wants_refusal())
     }
 
     /// Only has `waker` woken when something more is put behind the door.
@@ -83,7 +83,7 @@ impl Seat {
     /// in the same piece as `<enabled/>`, and so is told after the answers to what it has sent before.
     pub fn manage(&self) {
         if let Some(mut state) = self.state() {
-            state.managed = Some(Box::new(Managed::new(state.next_number)));
+            state.managed = Some(Box::new(Managed::new(state.under_way.next())));
         }
     }
 
@@ -107,7 +107,7 @@ impl Seat {
     /// `patience` at the latest.
     pub fn ask_ack(&self, patience: Instant) {
         let Some(mut state) = self.state() else { return };
-        let number = state.next_number;
+        let number = state.under_way.next();
         if let Some(managed) = &mut state.managed {
             managed.ask(number, patience);
             wake(state);
@@ -146,24 +146,14 @@ impl Seat {
     /// way of whoever sits here now.
     pub fn ticket(&self, stanza: Option<&Stanza>) -> Option<Ticket> {
         let mut state = self.state()?;
-        let number = state.next_number;
-        state.next_number += 1;
-        let bytes = stanza.map_or(0, Stanza::byte_len);
-        state.asked_bytes += bytes;
-        state.asked.push_back(Asked {
-            number,
-            stanza: stanza.cloned(),
-            bytes,
-            stepped: false,
-            handled: None,
-        });
+        let number = state.under_way.begin(stanza);
         drop(state);
         Some(Ticket::new(self.door.clone(), number))
     }
 
     /// Stanzas of the client that are not done with, and their bytes: its credit is used up by them.
     pub fn unhandled(&self) -> (usize, usize) {
-        self.state().map_or((0, 0), |state| (state.asked.len(), state.asked_bytes))
+        self.state().map_or((0, 0), |state| (state.under_way.len(), state.under_way.bytes()))
     }
 
     /// Bytes that wait to leave.

@@ -16,22 +16,34 @@ pub struct Ticket(Arc<Share>);
 struct Share {
     door: Arc<Door>,
     number: u64,
-    rests_on: Mutex<Handled>,
+    handled: Mutex<Handled>,
 }
 
 /// How the consequence of a stanza ended.
 #[derive(Debug, Clone, Copy)]
 pub enum Handled {
-    /// All of it was stepped; it rests on this number.
-    At(Lsn),
+    /// All of it was stepped.
+    At {
+        /// The number that it rests on: if that is lost, so is the consequence.
+        rests_on: Lsn,
+        /// The number of what came of registered letters. It is waited for; if it is lost, they are read again.
+        waits_for: Lsn,
+    },
     /// A step of it failed.
     Refused,
+}
+
+impl Handled {
+    /// All of it rests on this number.
+    pub fn at(rests_on: Lsn) -> Self {
+        Handled::At { rests_on, waits_for: Lsn::default() }
+    }
 }
 
 impl Ticket {
     /// For the stanza of this number.
     pub fn new(door: Arc<Door>, number: u64) -> Self {
-        Ticket(Arc::new(Share { door, number, rests_on: Mutex::new(Handled::At(Lsn::default())) }))
+        Ticket(Arc::new(Share { door, number, handled: Mutex::new(Handled::at(Lsn::default())) }))
     }
 
     /// The stanza's number, if it came through this door.
@@ -51,30 +63,37 @@ impl Ticket {
 
     /// A consequence of the stanza rests on this.
     pub fn rest_on(&self, lsn: Lsn) {
-        if let Handled::At(rests_on) = &mut *self.0.rests_on.lock()
+        if let Handled::At { rests_on, .. } = &mut *self.0.handled.lock()
             && self.0.door.fate(*rests_on) != Fate::Failed
         {
             *rests_on = lsn.max(*rests_on);
         }
     }
 
+    /// What a registered letter has led to, which comes of the stanza, rests on this.
+    pub fn wait_for(&self, lsn: Lsn) {
+        if let Handled::At { waits_for, .. } = &mut *self.0.handled.lock() {
+            *waits_for = lsn.max(*waits_for);
+        }
+    }
+
     /// Whether a consequence of the stanza is lost; its sender is told, or has been.
     pub fn is_lost(&self) -> bool {
-        match *self.0.rests_on.lock() {
-            Handled::At(lsn) => self.0.door.fate(lsn) == Fate::Failed,
+        match *self.0.handled.lock() {
+            Handled::At { rests_on, .. } => self.0.door.fate(rests_on) == Fate::Failed,
             Handled::Refused => true,
         }
     }
 
     /// A step of its consequence failed: the sender hears `internal-server-error`.
     pub fn refuse(&self) {
-        *self.0.rests_on.lock() = Handled::Refused;
+        *self.0.handled.lock() = Handled::Refused;
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let handled = *self.rests_on.lock();
+        let handled = *self.handled.lock();
         self.door.handled(self.number, handled);
     }
 }

@@ -261,9 +261,11 @@ impl Node {
             }
             return Err(entity);
         };
-        // What comes of a registered letter need not be waited for: it is read again, if this is lost.
-        if let Some(ticket) = ticket.as_ref().filter(|_| origin != Origin::Registered) {
-            ticket.rest_on(lsn);
+        match (&ticket, origin) {
+            // If this is lost, the letter is read again.
+            (Some(ticket), Origin::Registered) => ticket.wait_for(lsn),
+            (Some(ticket), _) => ticket.rest_on(lsn),
+            (None, _) => {}
         }
         told.at(lsn);
         let kept = unfinished.map(|key| Unfinished { key, load: cell.inner.lock().loads });
