@@ -137,7 +137,8 @@ impl UnderWay {
 
     /// In the order in which they came: one whose consequence is committed is done with; one whose consequence was lost
     /// with a failed commit is answered, so that its sender knows (guarantee G2). On a stream that can be resumed its
-    /// account answers, since the store must know, and nothing behind it is done with until it has. Returns the answers.
+    /// account answers, since the store must know, and nothing behind it is done with until it has. Returns the
+    /// answers.
     pub fn settle(&mut self, commits: &Commits, waker: &Waker, by_account: bool) -> Vec<Stanza> {
         let mut answers = Vec::new();
         while let Some(first) = self.asked.front().filter(|first| first.is_known(commits, waker)) {
