@@ -389,8 +389,8 @@ impl Door {
     }
 
     /// The client's stanza of this number has been read by its account.
-    pub(crate) fn stepped(&self, number: u64) {
-        self.state.lock().under_way.stepped(number);
+    pub(crate) fn stepped(&self, number: u64, lsn: Lsn) {
+        self.state.lock().under_way.stepped(number, lsn);
     }
 
     /// How many stanzas of the client its account has read, lost or not.

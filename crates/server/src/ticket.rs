@@ -56,9 +56,10 @@ impl Ticket {
         self.0.door.count_of(self.0.number)
     }
 
-    /// The account of its sender has read the stanza.
-    pub fn step(&self) {
-        self.0.door.stepped(self.0.number);
+    /// The account of its sender has read the stanza; that rests on this.
+    pub fn step(&self, lsn: Lsn) {
+        self.0.door.stepped(self.0.number, lsn);
+        self.rest_on(lsn);
     }
 
     /// A consequence of the stanza rests on this.

@@ -29,14 +29,17 @@ struct Asked {
     /// None: the stream has dealt with it itself, or its client has heard an error.
     stanza: Option<Stanza>,
     bytes: usize,
-    /// Its account has read it.
-    stepped: bool,
+    /// Its account has read it; that rests on this number.
+    stepped: Option<Lsn>,
     handled: Option<Handled>,
 }
 
 impl Asked {
-    /// Why its consequence is lost, if it is.
+    /// Why its consequence is lost, if it is. If the first step of it is, nothing of what follows counts.
     fn lost(&self, commits: &Commits) -> Option<Condition> {
+        if self.stepped.is_some_and(|lsn| commits.fate(lsn) == Fate::Failed) {
+            return Some(Condition::ResourceConstraint);
+        }
         match self.handled? {
             Handled::Refused => Some(Condition::InternalServerError),
             Handled::At { rests_on, .. } if commits.fate(rests_on) == Fate::Failed => {
@@ -99,20 +102,21 @@ impl UnderWay {
         self.next += 1;
         let bytes = stanza.map_or(0, Stanza::byte_len);
         self.bytes += bytes;
-        self.asked.push_back(Asked { number, stanza: stanza.cloned(), bytes, stepped: false, handled: None });
+        self.asked.push_back(Asked { number, stanza: stanza.cloned(), bytes, stepped: None, handled: None });
         number
     }
 
-    /// Its account has read it.
-    pub fn stepped(&mut self, number: u64) {
+    /// Its account has read it; that rests on this number.
+    pub fn stepped(&mut self, number: u64, lsn: Lsn) {
         if let Some(asked) = self.find(number) {
-            asked.stepped = true;
+            asked.stepped = Some(lsn);
         }
     }
 
     /// The first one that its account has not read, or the next.
     pub fn unread(&self) -> u64 {
-        self.asked.iter().find(|asked| !asked.stepped).map_or(self.next, |asked| asked.number)
+        let unread = |asked: &&Asked| asked.stepped.is_none() && asked.handled.is_none();
+        self.asked.iter().find(unread).map_or(self.next, |asked| asked.number)
     }
 
     /// All that comes of it has been stepped.
@@ -125,7 +129,7 @@ impl UnderWay {
     /// That its consequence is lost is known to the store with `lsn`, and its client hears so.
     pub fn refused(&mut self, number: u64, lsn: Lsn) {
         if let Some(asked) = self.find(number) {
-            (asked.handled, asked.stanza) = (Some(Handled::at(lsn)), None);
+            (asked.stepped, asked.handled, asked.stanza) = (Some(lsn), Some(Handled::at(lsn)), None);
         }
     }
 

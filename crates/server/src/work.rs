@@ -228,9 +228,6 @@ impl Node {
         let arrived = Arrived::of(&envelope);
         let Envelope { letter, ticket, lsn: comes_from, kept } = envelope;
         tracing::trace!(entity = %cell.address, ?letter, %comes_from, %rests_on, "step");
-        if let (Letter::Leaving(..) | Letter::Settled(..), Some(ticket)) = (&letter, &ticket) {
-            ticket.step();
-        }
         let domain = entity.domain().clone();
         let was_kept = entity.is_kept();
         let origin = if kept.is_some() { Origin::Registered } else { Origin::of(&letter) };
@@ -264,6 +261,7 @@ impl Node {
         match (&ticket, origin) {
             // If this is lost, the letter is read again.
             (Some(ticket), Origin::Registered) => ticket.wait_for(lsn),
+            (Some(ticket), Origin::Client(_) | Origin::Broadcast(_)) => ticket.step(lsn),
             (Some(ticket), _) => ticket.rest_on(lsn),
             (None, _) => {}
         }
