@@ -151,11 +151,6 @@ pub fn is_copy(message: &Stanza, account: &BareJid) -> bool {
     message.has_ns(ns::CARBONS) && message.from.as_ref().is_some_and(|from| *from == **account)
 }
 
-/// The message that a copy was made of as it arrived.
-pub fn received(copy: &Stanza) -> Option<Stanza> {
-    rules::copied_message(copy).filter(|_| copy.has(ns::CARBONS, "received"))
-}
-
 fn copy(direction: &str, account: &BareJid, session: &Session, message: &Stanza) -> Stanza {
     let (wrapper, forwarded) = (Element::new(ns::CARBONS, direction), Element::new(ns::FORWARD, "forwarded"));
     Stanza::message(message.type_)
@@ -238,7 +233,7 @@ mod tests {
         for session in all.iter() {
             let copy = copy("received", &bare("alice@one.test"), session, &came);
             assert!(is_copy(&copy, &bare("alice@one.test")) && !is_copy(&copy, &bare("bob@two.test")));
-            assert_eq!(received(&copy), Some(came.clone()));
+            assert_eq!(rules::copied_message(&copy), Some(came.clone()));
         }
     }
 }

@@ -7,7 +7,7 @@ use features::{
     archive, blocking, carbons, client_state, delivery, last_activity, offline, presence, push, strangers,
     subscription,
 };
-use step::{SessionId, Step, Stop};
+use step::{SessionId, Step, Stop, rules};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::Jid;
 use xmpp::stanza::{Kind, Stanza, Type};
@@ -61,7 +61,7 @@ pub fn undelivered(a: &mut Account, taken_back: Vec<Undelivered>, step: &mut Ste
         }
         let stanza = match carbons::is_copy(&stanza, &a.jid) {
             false => stanza,
-            true => match carbons::received(&stanza).filter(|_| shared.is_some()) {
+            true => match rules::copied_message(&stanza).filter(|_| shared.is_some()) {
                 Some(message) => message,
                 None => continue,
             },

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use step::rules;
 use xmpp::jid::BareJid;
 
 use super::accepted::Accepted;
@@ -40,8 +41,11 @@ impl Checker for Loss {
                 self.settled.insert(*number);
             }
             Event::Killed { undelivered } => {
-                let ids = undelivered.iter().filter_map(|stanza| stanza.id.as_deref());
-                self.under_way.extend(ids.filter_map(message_number));
+                let numbers = undelivered.iter().filter_map(|stanza| {
+                    let copied = rules::copied_message(stanza);
+                    message_number(copied.as_ref().unwrap_or(stanza).id.as_deref()?)
+                });
+                self.under_way.extend(numbers);
             }
             Event::AtRest { kept, written } => {
                 let held: BTreeSet<_> = kept.iter().flat_map(|kept| kept.held.iter().copied()).collect();
