@@ -21,8 +21,14 @@ pub use notify::{Event, SILENCE, answered, called_elsewhere, heed_service, look_
 pub const TOPIC: &str = "push";
 
 /// What this file speaks of itself.
-pub const CARD: Card =
-    Card { xep: 357, version: "0.4.1", title: "Push Notifications", account: &[ns::PUSH], ..Card::PLAIN };
+pub const CARD: Card = Card {
+    xep: 357,
+    version: "0.4.1",
+    title: "Push Notifications",
+    account: &[ns::PUSH],
+    note: "Services on our own domains: there is no way to those of other servers yet.",
+    ..Card::PLAIN
+};
 
 /// Services and nodes that one account may have enabled.
 const ENABLED_MAX: usize = 20;
