@@ -58,6 +58,8 @@ pub struct Inner {
     pub found: Vec<String>,
     /// How often the entity has been loaded.
     pub loads: u64,
+    /// How often it was loaded anew since the store kept something of it.
+    pub losses: u32,
     /// Whether a question of the entity is being answered.
     pub asking: bool,
     /// Questions that wait until it has been.
@@ -145,6 +147,7 @@ impl Cell {
             failures_seen: 0,
             found: Vec::new(),
             loads: 0,
+            losses: 0,
             asking: false,
             questions: VecDeque::new(),
             used: now,

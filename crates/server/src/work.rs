@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use step::{Act, Resumable, Return, Returned, Step};
 use store::{Fate, Lsn, Write};
@@ -26,6 +26,11 @@ use crate::{beside, loading};
 
 /// Entities that have been claimed and have letters to read, in order.
 type WorkList = VecDeque<Arc<Cell>>;
+
+/// Half of the time for which an entity waits that the store has refused twice in a row; it doubles each time.
+const LOSS_PAUSE: Duration = Duration::from_millis(50);
+/// The longest time for which it waits.
+const LOSS_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 impl Node {
     /// Puts a letter into an entity's mailbox and, if nobody else does, has it read now.
@@ -111,6 +116,9 @@ impl Node {
             // What it has appended itself must be in the store, or lost, before it is read from there.
             let rests_on = cell.inner.lock().lsn;
             node.commits.settled(rests_on).await;
+            if carried_over {
+                node.pause_after_loss(&cell).await;
+            }
             let (entity, letters) = loading::entity(&node, domain, &cell.address, before).await;
             let mut inner = cell.inner.lock();
             let restored = matches!(&entity, Entity::Account(account) if !account.kept.is_empty());
@@ -132,6 +140,17 @@ impl Node {
         }));
     }
 
+    /// An entity that the store refuses again and again is loaded less and less often: what it tells others whenever it
+    /// is must not keep everybody busy while the disk is full.
+    async fn pause_after_loss(&self, cell: &Cell) {
+        let losses = cell.inner.lock().losses;
+        cell.inner.lock().losses = losses.saturating_add(1);
+        if losses > 0 {
+            let pause = LOSS_PAUSE.saturating_mul(1 << losses.min(8)).min(LOSS_PAUSE_MAX);
+            self.world.clock.sleep(pause).await;
+        }
+    }
+
     /// Takes one step of a claimed entity, posts what it left, and lets go of it or puts it at the tail.
     fn step(self: &Arc<Self>, cell: &Arc<Cell>, work: &mut WorkList) {
         let mut inner = cell.inner.lock();
@@ -149,6 +168,7 @@ impl Node {
         let rests_on = inner.lsn.max(envelope.lsn);
         let carried_over = matches!(envelope.letter, Letter::CarriedOver);
         if self.commits.fate(inner.lsn) == Fate::Committed && !carried_over {
+            inner.losses = 0;
             entity.settled();
         }
         if envelope.letter.is_answer() {
