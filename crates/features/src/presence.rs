@@ -1,6 +1,6 @@
 //! Presence (RFC 6121 §4): who hears that a person's device has come, changed or gone, and who may ask.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use step::{Card, LastSeen, Roster, SessionId, Sessions, Step, Stop};
 use xmpp::datetime;
@@ -158,15 +158,15 @@ pub fn tell_again(
     roster: &Roster,
     hears: Hears<'_>,
     account: &BareJid,
-    departed: Vec<Departure>,
+    departed: &VecDeque<Departure>,
     step: &mut Step<'_>,
 ) {
     for Departure { last, directed } in departed {
         let back = last.from.as_ref().and_then(Jid::resource).and_then(|gone| sessions.by_resource(gone));
         if back.is_none_or(|session| !session.is_available()) {
-            tell_subscribers(roster, hears, &last, step);
-            tell_own(sessions, account, &last, None, step);
-            tell_directed(hears, &last, &directed, step);
+            tell_subscribers(roster, hears, last, step);
+            tell_own(sessions, account, last, None, step);
+            tell_directed(hears, last, directed, step);
         }
     }
     for session in sessions.available() {

@@ -1,6 +1,6 @@
 //! One person's account: all its state in memory, one letter at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -83,7 +83,7 @@ pub struct Account {
     pub last_seen: LastSeen,
     /// Sessions that have left since all that the account rests on was committed: whoever is to know of it may have to
     /// be told again.
-    pub departed: Vec<Departure>,
+    pub departed: VecDeque<Departure>,
     /// What sessions that have left were not given, for as long: it may have to take its way anew once more.
     pub taken_back: Vec<Undelivered>,
 }

@@ -1,5 +1,7 @@
 //! What happens when a session leaves, an account is loaded anew, or is removed.
 
+use std::collections::VecDeque;
+
 use features::{offline, presence, registration, subscription};
 use step::{Reply, SessionId, Step};
 use xmpp::error::{StreamCondition, StreamError};
@@ -10,12 +12,19 @@ use xmpp::stanza::Stanza;
 use crate::account::Account;
 use crate::{pipeline, resumption};
 
+/// Sessions that left while the store kept nothing, and whom an account remembers; of those before, contacts may go on
+/// seeing the last presence.
+const DEPARTED_MAX: usize = 100;
+
 /// A session says that it is no longer available; it stays connected (RFC 6121 §4.5.2).
 pub fn session_unavailable(a: &mut Account, session: SessionId, last: &Stanza, step: &mut Step<'_>) {
     let was_available = a.sessions.find(session).is_some_and(|session| session.is_available());
     let hears = |jid: &Jid| !a.blocklist.blocks(jid);
     let departure = presence::leave(&mut a.sessions, &a.roster, &hears, &a.jid, session, last, step);
     a.departed.extend(departure);
+    if a.departed.len() > DEPARTED_MAX {
+        a.departed.pop_front();
+    }
     offline::session_gone(&mut a.held, &a.jid, &a.sessions, session, step);
     if was_available && a.sessions.available().next().is_none() {
         a.remember_seen(step.wall, last.child_text(ns::CLIENT, "status"), step);
@@ -44,8 +53,8 @@ pub fn session_over(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
 pub fn carried_over(a: &mut Account, step: &mut Step<'_>) {
     resumption::put_all_down(a, step);
     let hears = |jid: &Jid| !a.blocklist.blocks(jid);
-    let departed = std::mem::take(&mut a.departed);
-    presence::tell_again(&a.sessions, &a.roster, &hears, &a.jid, departed, step);
+    // This may fail as well: who has departed is known until all is committed.
+    presence::tell_again(&a.sessions, &a.roster, &hears, &a.jid, &a.departed, step);
     if let Some(session) = a.sessions.most_available().next() {
         offline::hand_over(&mut a.held, &a.jid, session.id, step);
     }
@@ -58,7 +67,7 @@ pub fn carried_over(a: &mut Account, step: &mut Step<'_>) {
 pub fn presence_unknown(a: &mut Account, step: &mut Step<'_>) {
     let hears = |jid: &Jid| !a.blocklist.blocks(jid);
     presence::forget_others(&a.sessions, &a.roster, &a.jid, step);
-    presence::tell_again(&a.sessions, &a.roster, &hears, &a.jid, Vec::new(), step);
+    presence::tell_again(&a.sessions, &a.roster, &hears, &a.jid, &VecDeque::new(), step);
     if let Some(session) = a.sessions.most_available().next() {
         offline::hand_over(&mut a.held, &a.jid, session.id, step);
     }

@@ -155,7 +155,7 @@ impl Nobody {
             held: Held::default(),
             push: Enabled::default(),
             last_seen: LastSeen::default(),
-            departed: Vec::new(),
+            departed: Default::default(),
             taken_back: Vec::new(),
         })
     }
