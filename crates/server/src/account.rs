@@ -114,7 +114,7 @@ impl Account {
             }
             Letter::Say(session, stanza) => step.to_session(session, stanza),
             Letter::Lost(session) => resumption::refuse_lost(self, session, step),
-            Letter::Manage(session, wished) => resumption::manage(self, session, wished, step),
+            Letter::Manage(session, enable) => resumption::manage(self, session, enable, step),
             Letter::Resume { previd, handled, asker } => {
                 resumption::resume(self, &previd, handled, asker, step, told);
             }

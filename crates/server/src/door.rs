@@ -7,9 +7,9 @@ use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
-use step::{Entered, Return, SessionId};
+use step::{Return, SessionId};
 use store::{Fate, Lsn};
-use stream::Enabled;
+use stream::{Enabled, Entered};
 use xmpp::error::{StanzaError, StreamCondition, StreamError};
 use xmpp::jid::FullJid;
 use xmpp::stanza::Stanza;
@@ -47,7 +47,7 @@ pub enum Outgoing {
     /// There is no resource to be had.
     BindRefused(StanzaError),
     /// The client is in, with all that it wanted along with its login.
-    Entered(Entered),
+    Entered(Box<Entered>),
     /// It is not.
     NotEntered(NotEntered),
     /// The stream is to be closed.
@@ -58,6 +58,15 @@ impl Outgoing {
     /// About how many bytes it is when written.
     pub fn byte_len(&self) -> usize {
         self.stanza().map_or(0, Stanza::byte_len)
+    }
+
+    /// Whether the client hears by it that its stream is managed.
+    pub fn begins_management(&self) -> bool {
+        match self {
+            Outgoing::Managed(_) => true,
+            Outgoing::Entered(entered) => entered.enabled.is_some(),
+            _ => false,
+        }
     }
 
     fn stanza(&self) -> Option<&Stanza> {
@@ -428,7 +437,7 @@ impl Door {
         let waiting = held_back.chain(&state.queue);
         let waiting = waiting.filter(|waiting| self.commits.fate(waiting.lsn) != Fate::Failed);
         for Waiting { at, outgoing, lsn, .. } in waiting {
-            begun |= matches!(outgoing, Outgoing::Managed(_));
+            begun |= outgoing.begins_management();
             let Some(stanza) = outgoing.stanza().filter(|_| begun) else { continue };
             last += 1;
             let shared = if let Outgoing::Shared(_, shared) = outgoing { Some(shared.clone()) } else { None };
@@ -441,7 +450,7 @@ impl Door {
     pub fn is_told_managed(&self) -> bool {
         let state = self.state.lock();
         let waits = |waiting: &Waiting| {
-            matches!(waiting.outgoing, Outgoing::Managed(_)) && self.commits.fate(waiting.lsn) != Fate::Failed
+            waiting.outgoing.begins_management() && self.commits.fate(waiting.lsn) != Fate::Failed
         };
         state.managed.as_ref().is_some_and(|managed| managed.has_begun()) || state.queue.iter().any(waits)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use features::carbons;
 use features::clients::{Given, Login, Proof, Refusal};
-use step::{Act, Session, SessionId, Step};
+use step::{Act, Managed, Session, SessionId, Step};
 use stream::{Entry, InlineBind, Mechanism, SaslCondition};
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::FullJid;
@@ -14,9 +14,9 @@ use xmpp::xml::Element;
 
 use crate::account::Account;
 use crate::door::{Door, Outgoing};
-use crate::moments;
+use crate::{moments, resumption};
 
-/// Namespaces of what a session can begin with (XEP-0386 §3.1); see [`begin_with`].
+/// Namespaces of what a session can begin with (XEP-0386 §3.1), besides that its stream is managed; see [`begin_with`].
 pub const INLINE: &[&str] = &[ns::CARBONS, ns::CSI];
 
 /// Why a client does not come in after all.
@@ -43,14 +43,17 @@ pub fn enter(a: &mut Account, door: Arc<Door>, entry: Entry, step: &mut Step<'_>
     match admit(a, &entry, step) {
         Ok(token) => {
             a.doors.insert(id, door);
-            let client = entry.agent.map(|agent| Arc::from(agent.id));
-            let jid = entry.bind.and_then(|bind| begin_session(a, id, bind, client, step));
-            let rests = token.is_some() || entry.token.is_some();
-            let entered = step::Entered { jid, token };
+            let client = entry.client.map(Arc::from);
+            let begun = entry.bind.and_then(|bind| begin_session(a, id, bind, client, step));
+            let (jid, managed) = begun.unzip();
+            let managed = managed.flatten();
+            let rests = token.is_some() || entry.token.is_some() || managed.is_some();
+            let entered = step::Entered { jid, managed, token };
             step.act(if rests { Act::EnteredDurably(id, entered) } else { Act::Entered(id, entered) });
         }
-        // Its door is not one of the account's, and need not be.
+        // Its door need not be one of the account's.
         Err(refusal) => {
+            a.doors.remove(&id);
             door.put(store::Lsn::default(), step.wall, None, Outgoing::NotEntered(refusal));
         }
     }
@@ -58,8 +61,7 @@ pub fn enter(a: &mut Account, door: Arc<Door>, entry: Entry, step: &mut Step<'_>
 
 /// Whether the client may come in. Nothing has changed if not.
 fn admit(a: &mut Account, entry: &Entry, step: &mut Step<'_>) -> Result<Option<Given>, NotEntered> {
-    let client = entry.agent.as_ref().map(|agent| agent.id.as_str());
-    let earlier = earlier(a, client);
+    let earlier = earlier(a, entry.client.as_deref());
     // One that waits for its client makes room.
     let stays = |session: &&Session| !earlier.contains(&session.id) && is_taken(a, session.id);
     let others = a.sessions.iter().filter(stays).count();
@@ -95,13 +97,14 @@ fn is_taken(a: &Account, session: SessionId) -> bool {
 }
 
 /// Binds a resource that nobody can guess, behind the client's tag if that can be part of one (XEP-0386 §3.2.1).
+/// Returns the address, and how the stream is managed, if it is.
 fn begin_session(
     a: &mut Account,
     id: SessionId,
     bind: InlineBind,
     client: Option<Arc<str>>,
     step: &mut Step<'_>,
-) -> Option<FullJid> {
+) -> Option<(FullJid, Option<Managed>)> {
     // §3.2: earlier sessions of the same client end.
     for session in earlier(a, client.as_deref()) {
         step.close(session, StreamError::new(StreamCondition::Conflict));
@@ -113,10 +116,12 @@ fn begin_session(
     let tagged = bind.tag.and_then(|tag| a.jid.with_resource(&format!("{tag}/{made}")).ok());
     let jid = tagged.or_else(|| a.jid.with_resource(&made).ok())?;
     a.sessions.add(Session { client, ..Session::new(id, jid.clone(), step.now) });
+    // XEP-0198 §9.1; before the session can be held anything back, since all that it is owed counts.
+    let managed = bind.enable.map(|enable| Managed { resumable: resumption::begin(a, id, enable, step) });
     for wish in &bind.wishes {
         begin_with(a, id, wish, step);
     }
-    Some(jid)
+    Some((jid, managed))
 }
 
 /// What the client wants its session to begin with (XEP-0386 §3.2). Each namespace stands in [`INLINE`], too.

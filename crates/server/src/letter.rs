@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_channel::oneshot;
 use step::{Return, Returned, SessionId};
 use store::{Credentials, Lsn, ScramHash};
-use stream::{Entry, Wait};
+use stream::{Enable, Entry};
 use xmpp::error::StanzaError;
 use xmpp::jid::Jid;
 use xmpp::stanza::Stanza;
@@ -86,7 +86,7 @@ pub enum Letter {
     Lost(SessionId),
     /// The client of a session wants its stream to be managed (XEP-0198 §3), and resumable if it says how long it would
     /// like to be waited for.
-    Manage(SessionId, Option<Wait>),
+    Manage(SessionId, Enable),
     /// A connection has authenticated as this account and wants to go on with a former stream (XEP-0198 §5).
     Resume {
         /// The stream's id.

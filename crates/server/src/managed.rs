@@ -81,7 +81,7 @@ impl Managed {
             lsn: Lsn::default(),
         };
         match outgoing {
-            Outgoing::Managed(_) => self.begun = true,
+            _ if outgoing.begins_management() => self.begun = true,
             _ if !self.begun => {}
             Outgoing::Left(back) => return self.sent.push_left(back).map(Outgoing::Left),
             Outgoing::Stanza(ref stanza) => self.sent.push(kept(stanza, None), false),

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use futures_channel::oneshot;
-use step::{Act, Resumable, Return, SessionId, Step};
+use step::{Act, Managed, Resumable, Return, SessionId, Step};
 use store::{KeptSession, Lsn, Write};
-use stream::Wait;
+use stream::{Enable, Wait};
 use xmpp::jid::BareJid;
 
 use crate::account::Account;
@@ -51,27 +51,37 @@ pub fn remembered(over: Vec<KeptSession>) -> Vec<Over> {
 }
 
 /// The client wants its stream to be managed (§3).
-pub fn manage(a: &mut Account, session: SessionId, wished: Option<Wait>, step: &mut Step<'_>) {
+pub fn manage(a: &mut Account, session: SessionId, enable: Enable, step: &mut Step<'_>) {
+    let resumable = begin(a, session, enable, step);
+    step.act(Act::Managed(session, Managed { resumable }));
+}
+
+/// A session's stream comes to be managed. Returns how it can be resumed, if it can.
+pub fn begin(
+    a: &mut Account,
+    session: SessionId,
+    Enable { resumption }: Enable,
+    step: &mut Step<'_>,
+) -> Option<Resumable> {
     let limit = step.domain.limits.resumption_seconds;
-    let max = match wished {
+    let max = match resumption {
         Some(Wait::Seconds(seconds)) => seconds.min(limit),
         Some(Wait::Unsaid) => limit,
         None => 0,
     };
     // An anonymous visitor cannot log in again as the same.
-    if max == 0 || a.anonymous || a.sessions.find(session).is_none() {
-        return step.act(Act::Managed(session, None));
+    if max == 0 || a.anonymous {
+        return None;
     }
+    a.sessions.find_mut(session)?.resumable = true;
     let kept = Kept::new(step.new_id(), max);
-    step.act(Act::Managed(session, Some(Resumable { key: kept.key.clone(), max })));
+    let resumable = Resumable { key: kept.key.clone(), max };
     a.kept.insert(session, kept);
     if let Some(door) = a.doors.get(&session) {
         door.keep();
     }
     a.has_streams = true;
-    if let Some(session) = a.sessions.find_mut(session) {
-        session.resumable = true;
-    }
+    Some(resumable)
 }
 
 /// A connection has gone without a goodbye: its session waits for another one (§7).
@@ -166,7 +176,8 @@ pub fn put_all_down(a: &mut Account, step: &mut Step<'_>) {
         if let Some(kept) = a.kept.get(&session)
             && a.doors.get(&session).is_some_and(|door| !door.is_told_managed())
         {
-            step.act(Act::Managed(session, Some(Resumable { key: kept.key.clone(), max: kept.max })));
+            let resumable = Some(Resumable { key: kept.key.clone(), max: kept.max });
+            step.act(Act::Managed(session, Managed { resumable }));
         }
         refuse(a, session, step);
     }

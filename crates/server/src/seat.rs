@@ -182,6 +182,8 @@ impl Seat {
     pub fn leave(&self) -> Option<u64> {
         let mut state = self.state()?;
         state.forget_waker();
+        // A client that has not heard that its stream is managed cannot come back to it.
+        state.parted |= state.managed.as_ref().is_some_and(|managed| !managed.has_begun());
         (state.taken, state.turn) = (false, state.turn + 1);
         Some(state.turn)
     }

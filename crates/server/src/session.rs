@@ -186,10 +186,7 @@ impl Session {
             Outgoing::Left(back) => self.leaving.push(back),
             Outgoing::Bound(jid) => self.machine.answer(now, Answer::Bound(jid)),
             Outgoing::BindRefused(error) => self.machine.answer(now, Answer::BindRefused(error)),
-            Outgoing::Entered(step::Entered { jid, token }) => {
-                let entered = Box::new(stream::Entered { jid, token });
-                self.machine.answer(now, Answer::Entered(entered));
-            }
+            Outgoing::Entered(entered) => self.machine.answer(now, Answer::Entered(entered)),
             Outgoing::NotEntered(refusal) => self.not_entered(now, refusal),
             Outgoing::Close(error) => self.machine.answer(now, Answer::Close(error)),
         }
@@ -315,9 +312,9 @@ impl Session {
                     }
                 }
                 Event::Say(stanza) => self.post(Letter::Say(self.seat.id(), stanza), None),
-                Event::Manage { resumption } => {
+                Event::Manage(enable) => {
                     self.seat.manage();
-                    self.post(Letter::Manage(self.seat.id(), resumption), None);
+                    self.post(Letter::Manage(self.seat.id(), enable), None);
                 }
                 Event::AckAsked => self.seat.ask_ack(now + ACK_PATIENCE),
                 Event::Acked { handled } => self.acked(now, handled),
@@ -354,7 +351,10 @@ impl Session {
         tracing::debug!(session = self.id(), peer = ?self.peer, account = %entry.account, "logs in");
         let account = entry.account.clone();
         self.account = Some(account.clone());
-        self.client = entry.agent.as_ref().map(|agent| Arc::from(agent.id.as_str()));
+        self.client = entry.client.as_deref().map(Arc::from);
+        if entry.bind.as_ref().is_some_and(|bind| bind.enable.is_some()) {
+            self.seat.manage();
+        }
         let letter = Letter::Enter { door: self.seat.door().clone(), entry };
         self.node.post(&account, Envelope::new(letter));
     }

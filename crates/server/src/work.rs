@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use step::{Act, Resumable, Return, Returned, Step};
+use step::{Act, Entered, Managed, Resumable, Return, Returned, Step};
 use store::{Fate, Lsn, Write};
 use stream::{Enabled, Resumption};
 use xmpp::error::{StreamCondition, StreamError};
@@ -330,16 +330,14 @@ impl Node {
             // A session rests on no write: it goes on even if the account has to be loaded anew.
             Act::Bound(session, jid) => put(session, Lsn::default(), Outgoing::Bound(jid)),
             Act::BindRefused(session, error) => put(session, Lsn::default(), Outgoing::BindRefused(error)),
-            Act::Managed(session, resumable) => {
-                through(session, Outgoing::Managed(self.enabled(resumable)));
-            }
+            Act::Managed(session, managed) => through(session, Outgoing::Managed(self.enabled(managed))),
             Act::Refused(session, number, error) => {
                 if let Some(door) = entity.door(session) {
                     door.refused(number, end.lsn, end.wall, error);
                 }
             }
-            Act::Entered(session, entered) => put(session, Lsn::default(), Outgoing::Entered(entered)),
-            Act::EnteredDurably(session, entered) => through(session, Outgoing::Entered(entered)),
+            Act::Entered(session, entered) => put(session, Lsn::default(), self.entered(entered)),
+            Act::EnteredDurably(session, entered) => through(session, self.entered(entered)),
             Act::Close(session, error) => through(session, Outgoing::Close(error)),
             Act::After(delay, back) => beside::after(self, cell.address.clone(), delay, back),
             Act::Ask(question, back) => {
@@ -354,10 +352,16 @@ impl Node {
     }
 
     /// What a client hears whose stream is managed.
-    fn enabled(&self, resumable: Option<Resumable>) -> Enabled {
+    fn enabled(&self, Managed { resumable }: Managed) -> Enabled {
         let location = self.config.come_back.clone();
         let resumption = resumable.map(|Resumable { key, max }| Resumption { id: key, max, location });
         Enabled { resumption }
+    }
+
+    /// What a client hears that is in.
+    fn entered(&self, Entered { jid, managed, token }: Entered) -> Outgoing {
+        let enabled = managed.map(|managed| self.enabled(managed));
+        Outgoing::Entered(Box::new(stream::Entered { jid, enabled, token }))
     }
 
     /// Sends a stanza on its way (RFC 6120 §10), as the letter that `write` makes of it.

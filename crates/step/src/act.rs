@@ -31,8 +31,8 @@ pub enum Act {
     Bound(SessionId, FullJid),
     /// Tell a connection that it gets no resource.
     BindRefused(SessionId, StanzaError),
-    /// Tell a session that its stream is managed, and how it can be resumed, if it can (XEP-0198 §3).
-    Managed(SessionId, Option<Resumable>),
+    /// Tell a session that its stream is managed (XEP-0198 §3).
+    Managed(SessionId, Managed),
     /// The consequence of a session's client's stanza of this number was lost with a failed commit. It has been dealt
     /// with once this step is committed; the client hears the error, if it has not heard it yet, whatever becomes of
     /// the store.
@@ -59,11 +59,20 @@ pub struct Resumable {
     pub max: u32,
 }
 
+/// How a stream is managed (XEP-0198 §3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Managed {
+    /// How it can be resumed, if it can.
+    pub resumable: Option<Resumable>,
+}
+
 /// What a client has as it comes in.
 #[derive(Debug, Clone)]
 pub struct Entered {
     /// The address of its session, if it wanted one.
     pub jid: Option<FullJid>,
+    /// How the stream of that is managed, if it is.
+    pub managed: Option<Managed>,
     /// What a token for it is derived from, and when the token's time is over.
     pub token: Option<(String, SystemTime)>,
 }

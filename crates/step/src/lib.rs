@@ -10,7 +10,7 @@ pub mod step;
 pub mod stop;
 pub mod world;
 
-pub use act::{Act, Asked, Entered, Question, Read, Resumable, Retraction, Return, Returned, Work};
+pub use act::{Act, Asked, Entered, Managed, Question, Read, Resumable, Retraction, Return, Returned, Work};
 pub use card::Card;
 pub use domain::{Domain, Seal};
 pub use roster::Roster;

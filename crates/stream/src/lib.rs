@@ -12,7 +12,7 @@ mod seed;
 mod tls;
 
 pub use c2s::{Answer, C2s, C2sSettings, CloseReason, Enabled, Event, Resumption, TransportFacts, Wait};
-pub use c2s::{Entered, Entry, InlineBind, TokenUse, UserAgent};
+pub use c2s::{Enable, Entered, Entry, InlineBind, TokenUse, UserAgent};
 pub use limits::Deadlines;
 pub use sasl::ht::KnownToken;
 pub use sasl::scram::{ScramCredentials, ScramHash, ScramKeys};

@@ -31,7 +31,10 @@ impl Checker for Blocked {
             Event::Asked { stream, id, wish } => self.asked(*stream, id, *wish),
             Event::Answered { stream, id, outcome } => {
                 let request = (*stream, (*id).to_owned());
-                self.unblocks.remove(&request);
+                // What the store could not keep is asked again if the stream goes on after a crash.
+                if !matches!(outcome, Outcome::Refused("resource-constraint")) {
+                    self.unblocks.remove(&request);
+                }
                 if let (Some(pair), Outcome::Done) = (self.blocks.remove(&request), outcome) {
                     self.blocked.insert(pair);
                 }

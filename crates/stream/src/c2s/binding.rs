@@ -76,12 +76,12 @@ impl Binding {
             (Some(Asked::Bind(request)), Answer::Bound(jid)) => Ok(bind(&request, jid, line)),
             (Some(Asked::Bind(request)), Answer::BindRefused(error)) => self.refuse(&request, &error, line),
             (Some(Asked::Resume(previd)), Answer::Resumed { jid, handled }) => {
-                managing::resumed(&previd, handled, line);
+                line.write_element(&managing::resumed(&previd, handled));
                 line.reframe = Some(Reframe::Raise);
-                Ok(State::Bound(Bound::resumed(jid, line)))
+                Ok(State::Bound(Bound::managed(jid, line)))
             }
             (Some(Asked::Resume(_)), Answer::ResumeRefused { handled }) => {
-                managing::not_resumed(handled, line);
+                line.write_element(&managing::not_resumed(handled));
                 self.count_refusal()
             }
             (asked, _) => {

@@ -38,8 +38,8 @@ impl Bound {
         Bound { jid, lang, heard: line.now, ping: None, managed: false }
     }
 
-    /// One that goes on with a managed stream (XEP-0198 §5).
-    pub fn resumed(jid: FullJid, line: &Line) -> Self {
+    /// One that is managed from its first stanza on, or goes on with a stream that was (XEP-0198).
+    pub fn managed(jid: FullJid, line: &Line) -> Self {
         Bound { managed: true, ..Bound::new(jid, line) }
     }
 

@@ -15,6 +15,7 @@ use super::binding::Binding;
 use super::bound::Bound;
 use super::exchange::Proof;
 use super::line::{Line, Reframe, is_stanza};
+use super::managing::{self, Enabled, Resume};
 use super::request::{InlineBind, Request, TokenUse, UserAgent, task};
 use super::{Answer, Event, State, opening};
 use crate::sasl::scram::{self, ScramHash};
@@ -27,7 +28,9 @@ pub struct Entry {
     pub account: BareJid,
     /// How it has proven that.
     pub mechanism: Mechanism,
-    /// Which client it is, if it says so.
+    /// The id of its user agent, if it has told one.
+    pub client: Option<String>,
+    /// How that describes itself, if it is to be known again; not when it has been already.
     pub agent: Option<UserAgent>,
     /// The seed of the token that it has used, and how.
     pub token: Option<(String, TokenUse)>,
@@ -42,6 +45,8 @@ pub struct Entry {
 pub struct Entered {
     /// The address of its session.
     pub jid: Option<FullJid>,
+    /// How the stream of that is managed, if it is.
+    pub enabled: Option<Enabled>,
     /// The seed of a token for it, and when its time is over.
     pub token: Option<(String, SystemTime)>,
 }
@@ -55,6 +60,13 @@ pub(super) struct Entering {
     /// What the mechanism tells the client at its end, until it has been told.
     data: Option<Vec<u8>>,
     tasks: VecDeque<ScramHash>,
+    /// The client, until it is known again.
+    newcomer: Option<UserAgent>,
+    /// The former stream that it would rather go on with; none once that has been tried.
+    resume: Option<Resume>,
+    /// What it hears if it cannot.
+    not_resumed: Option<Element>,
+    entered: Entered,
     stage: Stage,
 }
 
@@ -66,26 +78,39 @@ enum Stage {
     Salted([u8; scram::SALT_BYTES]),
     /// The new keys are being kept.
     AskedUpgrade,
-    /// All that it wants besides is being done.
+    /// What it wants besides is being done.
     AskedEntry,
+    /// Whether it may go on with the stream of this id.
+    AskedResume(String),
 }
 
 impl Entering {
     /// `login` is where it goes back to when something fails.
     pub fn begin(
         login: Box<Authenticating>,
-        request: Request,
+        mut request: Request,
         proof: Proof,
         data: Option<Vec<u8>>,
         line: &mut Line,
     ) -> Result<State, StreamError> {
         let wanted = |hash: &ScramHash| request.upgrades.contains(hash) && proof.lacks.contains(hash);
         let tasks = line.settings.upgrades().filter(wanted).collect();
-        Box::new(Entering { login, request, proof, data, tasks, stage: Stage::Offered }).go_on(line)
+        // Whoever is nobody but for this stream is no client to be known again.
+        request.agent = request.agent.filter(|_| !proof.identity.is_anonymous());
+        let newcomer = request.agent.clone();
+        let (resume, not_resumed) = match request.resume.take() {
+            Some(Ok(resume)) => (Some(resume), None),
+            Some(Err(condition)) => (None, Some(managing::failed(condition))),
+            None => (None, None),
+        };
+        let (entered, stage) = (Entered::default(), Stage::Offered);
+        let entering =
+            Entering { login, request, proof, data, tasks, newcomer, resume, not_resumed, entered, stage };
+        Box::new(entering).go_on(line)
     }
 
     pub fn awaits_answer(&self) -> bool {
-        matches!(self.stage, Stage::AskedUpgrade | Stage::AskedEntry)
+        matches!(self.stage, Stage::AskedUpgrade | Stage::AskedEntry | Stage::AskedResume(_))
     }
 
     pub fn element(mut self: Box<Self>, top: &Top<'_>, line: &mut Line) -> Result<State, StreamError> {
@@ -121,7 +146,20 @@ impl Entering {
                 self.tasks.pop_front();
                 self.go_on(line)
             }
-            (Stage::AskedEntry, Answer::Entered(entered)) => self.succeed(*entered, line),
+            (Stage::AskedEntry, Answer::Entered(entered)) => {
+                let token = self.entered.token.take().or(entered.token);
+                self.entered = Entered { token, ..*entered };
+                self.resume(line)
+            }
+            (Stage::AskedResume(previd), Answer::Resumed { jid, handled }) => {
+                let previd = previd.clone();
+                Ok(self.resumed(&previd, jid, handled, line))
+            }
+            (Stage::AskedResume(_), Answer::ResumeRefused { handled }) => {
+                self.not_resumed = Some(managing::not_resumed(handled));
+                // XEP-0198 §9.2: then there must be a session nevertheless.
+                self.enter(line)
+            }
             // Without a session there is no success (XEP-0386 §3.2); why there is none stands beside the condition.
             (Stage::AskedEntry, Answer::BindRefused(error)) => {
                 let error = error.to_element();
@@ -165,35 +203,75 @@ impl Entering {
         Ok(())
     }
 
-    /// Has all done that the client wants besides.
+    /// Has that done which the client wants besides. It is known again before a former stream goes on, and has a new
+    /// session only if none does (XEP-0198 §9.2).
     fn enter(mut self: Box<Self>, line: &mut Line) -> Result<State, StreamError> {
         let identity = &self.proof.identity;
-        // Whoever is nobody but for this stream is no client to be known again.
-        let agent = self.request.agent.take().filter(|_| !identity.is_anonymous());
+        let agent = self.newcomer.take();
         let offered = |wanted: &Mechanism| self.login.offer().tokens.contains(wanted);
         let wants_token = self.request.wants_token.filter(|wanted| agent.is_some() && offered(wanted));
-        let bind = self.request.bind.take();
+        let bind = if self.resume.is_none() { self.request.bind.take() } else { None };
         if agent.is_none() && bind.is_none() {
-            return self.succeed(Entered::default(), line);
+            return self.resume(line);
         }
-        self.request.agent = agent.clone();
         let token = self.proof.token.take().map(|seed| (seed, self.request.token.take().unwrap_or_default()));
         let (account, mechanism) = (identity.account().clone(), identity.mechanism());
-        line.ask(Event::Enter(Box::new(Entry { account, mechanism, agent, token, wants_token, bind })));
+        let client = self.request.client().map(str::to_owned);
+        let entry = Entry { account, mechanism, client, agent, token, wants_token, bind };
+        line.ask(Event::Enter(Box::new(entry)));
         self.stage = Stage::AskedEntry;
         Ok(State::Entering(self))
     }
 
-    /// XEP-0388 §2.6.1: the client is in, and sees what the stream offers now. There is no new stream.
-    fn succeed(mut self: Box<Self>, entered: Entered, line: &mut Line) -> Result<State, StreamError> {
+    /// Goes on with the former stream that the client wants, if there is one and it has not been tried.
+    fn resume(mut self: Box<Self>, line: &mut Line) -> Result<State, StreamError> {
+        let Some(Resume { previd, handled }) = self.resume.take() else { return Ok(self.succeed(line)) };
+        let account = self.proof.identity.account().clone();
+        line.ask(Event::Resume { account, previd: previd.clone(), handled });
+        self.stage = Stage::AskedResume(previd);
+        Ok(State::Entering(self))
+    }
+
+    /// The client is in with the session that it wanted, if any, and sees what the stream offers now. There is no new
+    /// stream (XEP-0388 §2.6.1).
+    fn succeed(mut self: Box<Self>, line: &mut Line) -> State {
+        let (jid, enabled) = (self.entered.jid.take(), self.entered.enabled.take());
         let identity = self.proof.identity.clone();
-        let own = entered.jid.as_ref().map_or(identity.account().as_str(), |jid| jid.as_str());
-        let mut success = Element::new(ns::SASL2, "success").with_children(self.data.take().map(additional));
-        success.push(Element::new(ns::SASL2, "authorization-identifier").with_text(own));
-        if entered.jid.is_some() {
-            success.push(Element::new(ns::BIND2, "bound"));
-        }
-        if let Some((seed, expiry)) = entered.token {
+        let own = jid.as_ref().map_or(identity.account().as_str(), |jid| jid.as_str()).to_owned();
+        let bound = jid.as_ref().map(|_| {
+            let failed = self.request.not_enabled.take().map(managing::failed);
+            let managed = enabled.as_ref().map(managing::enabled);
+            Element::new(ns::BIND2, "bound").with_children(managed.or(failed))
+        });
+        let not_resumed = self.not_resumed.take();
+        self.tell(&own, not_resumed.into_iter().chain(bound), line);
+        let Some(jid) = jid else {
+            line.write_features(opening::bind_features(line));
+            return State::Binding(Binding::new(identity));
+        };
+        line.write_features(opening::bound_features(line));
+        line.reframe = Some(Reframe::Raise);
+        State::Bound(match enabled {
+            Some(_) => Bound::managed(jid, line),
+            None => Bound::new(jid, line),
+        })
+    }
+
+    /// The client is in and goes on with a former stream. XEP-0198 §9.2: no features follow.
+    fn resumed(mut self: Box<Self>, previd: &str, jid: FullJid, handled: u32, line: &mut Line) -> State {
+        self.tell(jid.as_str(), [managing::resumed(previd, handled)], line);
+        line.reframe = Some(Reframe::Raise);
+        State::Bound(Bound::managed(jid, line))
+    }
+
+    /// Writes `<success/>` for the client, which has this address and hears this of its session (XEP-0388 §2.6).
+    fn tell(&mut self, own: &str, session: impl IntoIterator<Item = Element>, line: &mut Line) {
+        let identity = &self.proof.identity;
+        let mut success = Element::new(ns::SASL2, "success")
+            .with_children(self.data.take().map(additional))
+            .with_child(Element::new(ns::SASL2, "authorization-identifier").with_text(own))
+            .with_children(session);
+        if let Some((seed, expiry)) = self.entered.token.take() {
             let client = self.request.client().unwrap_or_default();
             let token = ht::derive(&line.settings.secret, identity.account().as_str(), client, &seed);
             let told = Element::new(ns::FAST, "token").with_attr("token", token);
@@ -201,17 +279,6 @@ impl Entering {
         }
         line.write_element(&success);
         line.entered(identity.clone());
-        match entered.jid {
-            Some(jid) => {
-                line.write_features(opening::bound_features(line));
-                line.reframe = Some(Reframe::Raise);
-                Ok(State::Bound(Bound::new(jid, line)))
-            }
-            None => {
-                line.write_features(opening::bind_features(line));
-                Ok(State::Binding(Binding::new(identity)))
-            }
-        }
     }
 
     fn refuse(

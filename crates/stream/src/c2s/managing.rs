@@ -16,6 +16,13 @@ pub enum Wait {
     Seconds(u32),
 }
 
+/// A client wants its stream to be managed (§3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enable {
+    /// If the stream is to be resumable: how long the client would like to be waited for, if it says so.
+    pub resumption: Option<Wait>,
+}
+
 /// What a client hears when its stream comes to be managed (§3).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Enabled {
@@ -49,14 +56,15 @@ pub fn refuse(condition: Condition, line: &mut Line) {
     line.write_element(&failed(condition));
 }
 
-fn failed(condition: Condition) -> Element {
+/// What it hears then.
+pub fn failed(condition: Condition) -> Element {
     let error = StanzaError::new(condition).to_element();
     let condition = error.children().find(|child| child.ns() == ns::STANZA_ERRORS).cloned();
     Element::new(ns::SM, "failed").with_children(condition)
 }
 
 /// A stream that is to be resumed (§5).
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resume {
     /// Its id.
     pub previd: String,
@@ -64,11 +72,37 @@ pub struct Resume {
     pub handled: u32,
 }
 
+impl Resume {
+    /// Both attributes must be there (§5).
+    pub fn read(element: &Element) -> Option<Self> {
+        let previd = element.attr("previd")?.to_owned();
+        let handled = element.attr("h")?.parse().ok()?;
+        Some(Resume { previd, handled })
+    }
+}
+
+impl Enable {
+    /// What the client wants, or nothing that can be understood.
+    pub fn read(element: &Element) -> Option<Self> {
+        // §3: xs:boolean in both styles.
+        let resumable = match element.attr("resume") {
+            None | Some("false" | "0") => false,
+            Some("true" | "1") => true,
+            Some(_) => return None,
+        };
+        let wait = match element.attr("max") {
+            None => Wait::Unsaid,
+            Some(max) => Wait::Seconds(max.parse().ok()?),
+        };
+        Some(Enable { resumption: resumable.then_some(wait) })
+    }
+}
+
 /// Before a resource is bound: a stream cannot be managed yet (§3), but a former one be resumed (§5).
 pub fn before_binding(top: &Top<'_>, line: &mut Line) -> Result<Option<Resume>, StreamError> {
     match top.name() {
         "resume" => {
-            let resume = resume(&top.element());
+            let resume = Resume::read(&top.element());
             if resume.is_none() {
                 refuse(Condition::BadRequest, line);
             }
@@ -80,35 +114,13 @@ pub fn before_binding(top: &Top<'_>, line: &mut Line) -> Result<Option<Resume>, 
     Ok(None)
 }
 
-/// Both attributes must be there (§5).
-fn resume(element: &Element) -> Option<Resume> {
-    let previd = element.attr("previd")?.to_owned();
-    let handled = element.attr("h")?.parse().ok()?;
-    Some(Resume { previd, handled })
-}
-
-/// What the client wants of its managed stream, or nothing that can be understood.
-fn enable(element: &Element) -> Option<Option<Wait>> {
-    // §3: xs:boolean in both styles.
-    let resumable = match element.attr("resume") {
-        None | Some("false" | "0") => false,
-        Some("true" | "1") => true,
-        Some(_) => return None,
-    };
-    let wait = match element.attr("max") {
-        None => Wait::Unsaid,
-        Some(max) => Wait::Seconds(max.parse().ok()?),
-    };
-    Some(resumable.then_some(wait))
-}
-
 /// Once a resource is bound. `managed` tells whether the stream is managed, and is set when it comes to be.
 pub fn bound(top: &Top<'_>, managed: &mut bool, line: &mut Line) -> Result<(), StreamError> {
     match (top.name(), *managed) {
-        ("enable", false) => match enable(&top.element()) {
-            Some(resumption) => {
+        ("enable", false) => match Enable::read(&top.element()) {
+            Some(enable) => {
                 *managed = true;
-                line.events.push_back(Event::Manage { resumption });
+                line.events.push_back(Event::Manage(enable));
             }
             None => refuse(Condition::BadRequest, line),
         },
@@ -130,33 +142,24 @@ pub fn bound(top: &Top<'_>, managed: &mut bool, line: &mut Line) -> Result<(), S
 }
 
 /// The stream is managed (§3).
-pub fn begin(enabled: &Enabled, line: &mut Line) {
+pub fn enabled(enabled: &Enabled) -> Element {
     let element = Element::new(ns::SM, "enabled");
-    let Some(Resumption { id, max, location }) = &enabled.resumption else {
-        return line.write_element(&element);
-    };
-    let element =
-        element.with_attr("id", id.as_str()).with_attr("resume", "true").with_attr("max", max.to_string());
-    line.write_element(&match location {
-        Some(location) => element.with_attr("location", location.as_str()),
-        None => element,
-    });
+    let Some(Resumption { id, max, location }) = &enabled.resumption else { return element };
+    element
+        .with_attr("id", id.as_str())
+        .with_attr("resume", "true")
+        .with_attr("max", max.to_string())
+        .with_attr_opt("location", location.as_deref())
 }
 
 /// The client goes on with a former stream (§5).
-pub fn resumed(previd: &str, handled: u32, line: &mut Line) {
-    let element =
-        Element::new(ns::SM, "resumed").with_attr("previd", previd).with_attr("h", handled.to_string());
-    line.write_element(&element);
+pub fn resumed(previd: &str, handled: u32) -> Element {
+    Element::new(ns::SM, "resumed").with_attr("previd", previd).with_attr("h", handled.to_string())
 }
 
 /// There is no such stream, or none any more (§5).
-pub fn not_resumed(handled: Option<u32>, line: &mut Line) {
-    let failed = failed(Condition::ItemNotFound);
-    line.write_element(&match handled {
-        Some(handled) => failed.with_attr("h", handled.to_string()),
-        None => failed,
-    });
+pub fn not_resumed(handled: Option<u32>) -> Element {
+    failed(Condition::ItemNotFound).with_attr_opt("h", handled.map(|handled| handled.to_string()))
 }
 
 /// So many of the client's stanzas have been handled (§4).

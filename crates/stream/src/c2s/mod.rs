@@ -27,7 +27,7 @@ use xmpp::stanza::Stanza;
 use xmpp::xml::Top;
 
 pub use entering::{Entered, Entry};
-pub use managing::{Enabled, Resumption, Wait};
+pub use managing::{Enable, Enabled, Resumption, Wait};
 pub use request::{InlineBind, TokenUse, UserAgent};
 pub use settings::C2sSettings;
 
@@ -113,10 +113,7 @@ pub enum Event {
     },
     /// The client wants the stream to be managed (XEP-0198 §3): what it sends counts from here on. `C2s::manage` when
     /// all that came before has been answered; what it is sent counts from there.
-    Manage {
-        /// If the stream is to be resumable: how long the client would like to be waited for, if it says so.
-        resumption: Option<Wait>,
-    },
+    Manage(Enable),
     /// A stanza of the client's was for the stream itself: it counts like any other, and is answered in its turn.
     Settled {
         /// To be delivered.
@@ -305,7 +302,7 @@ impl C2s {
     /// Tells a client that its stream is managed (XEP-0198 §3).
     pub fn manage(&mut self, enabled: &Enabled) {
         if let State::Bound(_) | State::Leaving(_) = self.state {
-            managing::begin(enabled, &mut self.line);
+            self.line.write_element(&managing::enabled(enabled));
         }
     }
 

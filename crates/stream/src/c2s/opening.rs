@@ -134,13 +134,12 @@ fn extend_by_sasl2(features: &mut Vec<Element>, offer: &Offer, line: &Line) -> O
     let each = |name: &'static str| {
         move |mechanism: &Mechanism| Element::new(name, "mechanism").with_text(mechanism.name())
     };
-    let turned_on =
-        settings.inline.iter().map(|var| Element::new(ns::BIND2, "feature").with_attr("var", *var));
-    let mut bind = Element::new(ns::BIND2, "bind");
-    if !settings.inline.is_empty() {
-        bind.push(Element::new(ns::BIND2, "inline").with_children(turned_on));
-    }
-    let mut inline = Element::new(ns::SASL2, "inline").with_child(bind);
+    let turned_on = [ns::SM].into_iter().chain(settings.inline.iter().copied());
+    let turned_on = turned_on.map(|var| Element::new(ns::BIND2, "feature").with_attr("var", var));
+    let bind = Element::new(ns::BIND2, "bind")
+        .with_child(Element::new(ns::BIND2, "inline").with_children(turned_on));
+    // XEP-0198 §9.2: a former stream can be resumed at once.
+    let mut inline = Element::new(ns::SASL2, "inline").with_child(managing::feature()).with_child(bind);
     if !offer.tokens.is_empty() {
         inline.push(Element::new(ns::FAST, "fast").with_children(offer.tokens.iter().map(each(ns::FAST))));
     }

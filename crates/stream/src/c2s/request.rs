@@ -1,9 +1,11 @@
 //! What a client says as it authenticates: its proof, which client it is, and what is to be done at once
 //! (XEP-0388 §2.3).
 
+use xmpp::error::Condition;
 use xmpp::ns;
 use xmpp::xml::Element;
 
+use super::managing::{Enable, Resume};
 use crate::limits::{AGENT_CHARS_MAX, TAG_BYTES_MAX};
 use crate::sasl::scram::ScramHash;
 use crate::sasl::{self, Mechanism, SaslCondition};
@@ -24,7 +26,9 @@ pub struct UserAgent {
 pub struct InlineBind {
     /// What the resource shall begin with, if it can; at most `TAG_BYTES_MAX` bytes.
     pub tag: Option<String>,
-    /// What the client wants its session to begin with, each in the namespace of its feature.
+    /// Whether its stream is to be managed from the first stanza on (XEP-0198 §9.1).
+    pub enable: Option<Enable>,
+    /// What else the client wants its session to begin with, each in the namespace of its feature.
     pub wishes: Vec<Element>,
 }
 
@@ -43,6 +47,10 @@ pub(super) struct Request {
     pub data: Option<Vec<u8>>,
     pub agent: Option<UserAgent>,
     pub bind: Option<InlineBind>,
+    /// A former stream that the client would rather go on with (XEP-0198 §9.2), or why that cannot be.
+    pub resume: Option<Result<Resume, Condition>>,
+    /// Why a new stream cannot be managed from the first stanza on (XEP-0198 §9.1), though the client wishes it.
+    pub not_enabled: Option<Condition>,
     pub token: Option<TokenUse>,
     /// The mechanism for which a token is wanted.
     pub wants_token: Option<Mechanism>,
@@ -60,7 +68,15 @@ impl Request {
             match (child.ns(), child.name()) {
                 (ns::SASL2, "initial-response") => request.data = Some(sasl::decode_bytes(&child.text())?),
                 (ns::SASL2, "user-agent") => request.agent = user_agent(child)?,
-                (ns::BIND2, "bind") => request.bind = Some(inline_bind(child)),
+                (ns::BIND2, "bind") => {
+                    let bind = inline_bind(child);
+                    let misread = child.child(ns::SM, "enable").is_some() && bind.enable.is_none();
+                    request.not_enabled = misread.then_some(Condition::BadRequest);
+                    request.bind = Some(bind);
+                }
+                (ns::SM, "resume") => {
+                    request.resume = Some(Resume::read(child).ok_or(Condition::BadRequest));
+                }
                 (ns::FAST, "fast") => request.token = Some(token_use(child)?),
                 (ns::FAST, "request-token") => {
                     request.wants_token = child.attr("mechanism").and_then(Mechanism::named);
@@ -115,6 +131,8 @@ fn inline_bind(element: &Element) -> InlineBind {
     for child in element.children() {
         if child.is(ns::BIND2, "tag") {
             bind.tag = Some(child.text()).filter(|tag| !tag.is_empty() && tag.len() <= TAG_BYTES_MAX);
+        } else if child.is(ns::SM, "enable") {
+            bind.enable = Enable::read(child);
         } else if child.ns() != ns::BIND2 {
             bind.wishes.push(child.clone());
         }

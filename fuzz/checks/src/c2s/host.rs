@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use stream::sasl::Mechanism;
 use stream::{
-    Answer, C2s, C2sSettings, ClientCertificate, CloseReason, Entered, Event, KnownToken, SaslCondition,
-    TlsFacts, TransportFacts,
+    Answer, C2s, C2sSettings, ClientCertificate, CloseReason, Enabled, Entered, Event, KnownToken,
+    SaslCondition, TlsFacts, TransportFacts,
 };
 use xmpp::error::{Condition, StanzaError, StreamCondition};
 use xmpp::stanza::{Stanza, Type};
@@ -228,6 +228,9 @@ impl Host {
                 if entry.bind.is_some() && self.choices.refuses_binds() {
                     return Some(Answer::BindRefused(StanzaError::new(Condition::ResourceConstraint)));
                 }
+                let enable = entry.bind.as_ref().and_then(|bind| bind.enable);
+                let enabled = enable.map(|_| Enabled::default());
+                self.managed |= enabled.is_some();
                 let tag = entry.bind.map(|bind| bind.tag.unwrap_or_default());
                 let jid = tag.map(|tag| entry.account.with_resource(&format!("{tag}/made")));
                 let jid = jid.map(|jid| jid.or_else(|_| entry.account.with_resource("made")));
@@ -235,7 +238,7 @@ impl Host {
                 self.bound |= jid.is_some();
                 let token = entry.wants_token.map(|_| ("seed".to_owned(), SystemTime::UNIX_EPOCH));
                 assert!(token.is_none() || entry.agent.is_some(), "whose token?");
-                Some(Answer::Entered(Box::new(Entered { jid, token })))
+                Some(Answer::Entered(Box::new(Entered { jid, enabled, token })))
             }
             Event::Register { stanza } => {
                 assert!(self.machine.identity().is_none() && stanza.from.is_none());
@@ -267,7 +270,8 @@ impl Host {
             }
             Event::Say(stanza) => Some(Answer::Deliver(stanza)),
             Event::Resume { account, .. } => {
-                assert!(self.succeeded, "resumed without a success");
+                // Within SASL2 the success comes with it.
+                assert!(self.succeeded || self.machine.is_encrypted(), "resumed without a success");
                 if self.choices.refuses_binds() {
                     return Some(Answer::ResumeRefused { handled: Some(7) });
                 }
@@ -275,7 +279,7 @@ impl Host {
                 let jid = account.with_resource("former").expect("a prepared resource");
                 Some(Answer::Resumed { jid, handled: 3 })
             }
-            Event::Manage { .. } => {
+            Event::Manage(_) => {
                 // The stream may have ended behind it.
                 assert!(!self.managed && self.bound, "managed without an address, or twice");
                 self.managed = true;

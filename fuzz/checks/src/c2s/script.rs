@@ -133,7 +133,8 @@ fn by_password() -> String {
     let data = STANDARD.encode("\0user\0pencil");
     format!(
         "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>{data}</initial-response>\
-         <user-agent id='{CLIENT}'/><bind xmlns='urn:xmpp:bind:0'><tag>t</tag></bind>\
+         <user-agent id='{CLIENT}'/><bind xmlns='urn:xmpp:bind:0'><tag>t</tag>\
+         <enable xmlns='urn:xmpp:sm:3' resume='1'/></bind>\
          <request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-EXPR'/></authenticate>"
     )
 }
@@ -145,7 +146,8 @@ fn by_token(count: u32) -> String {
     format!(
         "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='HT-SHA-256-NONE'>\
          <initial-response>{data}</initial-response><user-agent id='{CLIENT}'/>\
-         <fast xmlns='urn:xmpp:fast:0' count='{count}'/></authenticate>"
+         <fast xmlns='urn:xmpp:fast:0' count='{count}'/>\
+         <resume xmlns='urn:xmpp:sm:3' previd='sm-1' h='1'/></authenticate>"
     )
 }
 

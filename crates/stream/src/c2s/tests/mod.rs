@@ -16,7 +16,7 @@ use xmpp::error::StreamCondition;
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::Element;
 
-use super::{Answer, C2s, C2sSettings, CloseReason, Enabled, Entered, Entry, Event, Resumption};
+use super::{Answer, C2s, C2sSettings, CloseReason, Enable, Enabled, Entered, Entry, Event, Resumption};
 use super::{TransportFacts, Wait};
 use crate::client::{Client, ClientAnswer, ClientEvent, ClientSettings};
 use crate::sasl::SaslCondition;
@@ -82,8 +82,9 @@ impl Host {
         }
         let tag = entry.bind.as_ref().map(|bind| bind.tag.clone().unwrap_or_default());
         let jid = tag.map(|tag| entry.account.with_resource(&format!("{tag}/made-here")).unwrap());
+        let enabled = entry.bind.as_ref().and_then(|bind| bind.enable).map(enabled);
         let token = entry.wants_token.map(|_| ("new".to_owned(), SystemTime::UNIX_EPOCH));
-        Answer::Entered(Box::new(Entered { jid, token }))
+        Answer::Entered(Box::new(Entered { jid, enabled, token }))
     }
 
     /// Inside TLS from the first byte.
@@ -127,14 +128,8 @@ impl Host {
                     self.stanzas.push(stanza.to_xml());
                     None
                 }
-                Event::Manage { resumption } => {
-                    let max = match resumption {
-                        Some(Wait::Seconds(max)) => max,
-                        _ => 600,
-                    };
-                    let location = Some("one.test:5222".to_owned());
-                    let resumption = resumption.map(|_| Resumption { id: "sm-1".to_owned(), max, location });
-                    self.machine.manage(&Enabled { resumption });
+                Event::Manage(enable) => {
+                    self.machine.manage(&enabled(enable));
                     None
                 }
                 Event::Settled { answer } => answer.map(Answer::Deliver),
@@ -323,4 +318,14 @@ impl Pair {
         });
         features.collect()
     }
+}
+
+/// How the host manages streams.
+fn enabled(Enable { resumption }: Enable) -> Enabled {
+    let max = match resumption {
+        Some(Wait::Seconds(max)) => max,
+        _ => 600,
+    };
+    let location = Some("one.test:5222".to_owned());
+    Enabled { resumption: resumption.map(|_| Resumption { id: "sm-1".to_owned(), max, location }) }
 }
