@@ -4,7 +4,7 @@
 use std::future::poll_fn;
 use std::time::Duration;
 
-use stream::client::{Client, ClientSettings, Login};
+use stream::client::{Client, ClientSettings, Login, Profile};
 use stream::{ClientCertificate, Mechanism, ScramHash, TlsFacts, TransportFacts};
 use xmpp::jid::{BareJid, FullJid};
 
@@ -59,15 +59,18 @@ impl Device {
     /// Connects in one of the ways there are; nobody is there when no node lives.
     fn connect(&mut self) -> Option<Line<'_>> {
         let mut facts = TlsFacts { version13: true, exporter: Some([0; 32]), ..TlsFacts::default() };
-        let (seed, by_password, direct) = self.play.clockwork().draw(|chance| {
+        let (seed, by_password, direct, at_once) = self.play.clockwork().draw(|chance| {
             let mut seed = [0; 32];
             chance.fill(&mut seed);
-            (seed, chance.once_in(10), chance.once_in(2))
+            (seed, chance.once_in(10), chance.once_in(2), chance.once_in(2))
         });
         if !by_password {
             facts.client = Some(certificate(&self.jid.bare()));
         }
         let mut settings = self.settings(by_password);
+        if at_once {
+            settings.profile = Profile::Sasl2;
+        }
         settings.former = self.former.as_ref().and_then(|stream| stream.managed.as_ref()?.former(&self.jid));
         let transport = match direct {
             true => TransportFacts::DirectTls(facts.clone()),

@@ -2,7 +2,7 @@
 
 use xmpp::xml::Element;
 
-use super::{ClientSettings, Login};
+use super::{ClientSettings, Login, Profile};
 use crate::sasl::scram::{Binding, ClientExchange, ClientProof};
 use crate::sasl::{self, BindingType, Mechanism, plain};
 use crate::tls::TlsFacts;
@@ -26,9 +26,13 @@ struct Advertised {
 }
 
 impl Advertised {
-    fn read(features: &Element) -> Self {
-        let mechanisms = features.child(ns::SASL, "mechanisms");
+    fn read(profile: Profile, features: &Element) -> Self {
+        let mechanisms = match profile {
+            Profile::Sasl => features.child(ns::SASL, "mechanisms"),
+            Profile::Sasl2 => features.child(ns::SASL2, "authentication"),
+        };
         let mechanisms = mechanisms.into_iter().flat_map(|list| list.children());
+        let mechanisms = mechanisms.filter(|mechanism| mechanism.name() == "mechanism");
         let bindings = features.child(ns::SASL_CB, "sasl-channel-binding");
         let bindings = bindings.into_iter().flat_map(|list| list.children());
         Advertised {
@@ -51,14 +55,14 @@ impl Advertised {
     }
 }
 
-/// Chooses a mechanism and starts it; returns `<auth/>` beside it.
+/// Chooses a mechanism and starts it; returns `<auth/>`, or `<authenticate/>`, beside it.
 pub(super) fn begin(
     settings: &ClientSettings,
     features: &Element,
     tls: Option<&TlsFacts>,
     nonce: String,
 ) -> Result<(Exchange, Element), &'static str> {
-    let advertised = Advertised::read(features);
+    let advertised = Advertised::read(settings.profile, features);
     let shared = advertised.binding(tls);
     let suits = |mechanism: &Mechanism| match (mechanism, &settings.login) {
         (Mechanism::ScramPlus(_), Login::Password { .. }) => shared.is_some(),
@@ -76,8 +80,14 @@ pub(super) fn begin(
     };
     let mechanism = *mechanism.ok_or("no mechanism suits")?;
     let (exchange, message) = start(mechanism, &settings.login, &advertised, shared, tls, nonce)?;
-    let auth = Element::new(ns::SASL, "auth").with_attr("mechanism", mechanism.name());
-    Ok((exchange, auth.with_text(&sasl::encode(&message))))
+    let auth = match settings.profile {
+        Profile::Sasl => Element::new(ns::SASL, "auth").with_text(&sasl::encode(&message)),
+        Profile::Sasl2 => {
+            let initial = Element::new(ns::SASL2, "initial-response").with_text(&sasl::encode(&message));
+            Element::new(ns::SASL2, "authenticate").with_child(initial)
+        }
+    };
+    Ok((exchange, auth.with_attr("mechanism", mechanism.name())))
 }
 
 fn start(
@@ -130,17 +140,22 @@ impl Exchange {
             return Err("a challenge out of turn");
         };
         let (proof, message) = exchange.prove(&data, password, &seen)?;
-        let response = Element::new(ns::SASL, "response").with_text(&sasl::encode(&message));
+        let response =
+            Element::new(settings.profile.namespace(), "response").with_text(&sasl::encode(&message));
         Ok((Exchange::Proof(proof), response))
     }
 
     /// Whether success may be believed.
-    pub fn accepts(&self, success: &Element) -> bool {
+    pub fn accepts(&self, profile: Profile, success: &Element) -> bool {
+        let data = match profile {
+            Profile::Sasl => success.text(),
+            Profile::Sasl2 => {
+                success.child(ns::SASL2, "additional-data").map(Element::text).unwrap_or_default()
+            }
+        };
         match self {
             Exchange::Said => true,
-            Exchange::Proof(proof) => {
-                sasl::decode(&success.text()).is_ok_and(|message| proof.accepts(&message))
-            }
+            Exchange::Proof(proof) => sasl::decode(&data).is_ok_and(|message| proof.accepts(&message)),
             Exchange::Scram(..) => false,
         }
     }

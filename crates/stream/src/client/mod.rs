@@ -29,6 +29,8 @@ pub struct ClientSettings {
     pub domain: String,
     /// How to log in.
     pub login: Login,
+    /// By which profile of SASL.
+    pub profile: Profile,
     /// The resource to ask for; none: the server chooses.
     pub resource: Option<String>,
     /// Use STARTTLS where it is offered.
@@ -60,12 +62,31 @@ impl ClientSettings {
         ClientSettings {
             domain: domain.into(),
             login,
+            profile: Profile::Sasl,
             resource: None,
             starttls: true,
             mechanisms: None,
             lang: None,
             deadline: Duration::from_secs(60),
             former: None,
+        }
+    }
+}
+
+/// The profiles of SASL that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// The first one (RFC 6120 §6): a new stream begins behind it, and whatever else is wanted is asked for there.
+    Sasl,
+    /// The extensible one (XEP-0388): a former stream goes on with it (XEP-0198 §9.2).
+    Sasl2,
+}
+
+impl Profile {
+    fn namespace(self) -> &'static str {
+        match self {
+            Profile::Sasl => ns::SASL,
+            Profile::Sasl2 => ns::SASL2,
         }
     }
 }
@@ -395,7 +416,10 @@ impl Client {
         let nonce = self.seed.token();
         match login::begin(&self.settings, &features, self.tls.as_ref(), nonce) {
             Ok((exchange, auth)) => {
-                self.send(&auth);
+                self.send(&match (self.settings.profile, &self.settings.former) {
+                    (Profile::Sasl2, Some(former)) => auth.with_child(resume(former)),
+                    _ => auth,
+                });
                 self.state = State::Login(exchange);
             }
             Err(why) => self.protocol(why),
@@ -404,7 +428,7 @@ impl Client {
 
     fn login(&mut self, exchange: Exchange, element: &Element) {
         match element.name() {
-            _ if element.ns() != ns::SASL => self.protocol("not SASL"),
+            _ if element.ns() != self.settings.profile.namespace() => self.protocol("not SASL"),
             "challenge" => match exchange.respond(&self.settings, element) {
                 Ok((exchange, response)) => {
                     self.send(&response);
@@ -415,10 +439,15 @@ impl Client {
                     self.protocol(why);
                 }
             },
-            "success" if exchange.accepts(element) => {
+            "success" if exchange.accepts(self.settings.profile, element) => {
                 self.logged_in = true;
-                self.framing.restart();
-                self.open();
+                match self.settings.profile {
+                    Profile::Sasl => {
+                        self.framing.restart();
+                        self.open();
+                    }
+                    Profile::Sasl2 => self.entered(element),
+                }
             }
             "success" => self.protocol("the server does not know the password"),
             "failure" => {
@@ -433,9 +462,18 @@ impl Client {
         }
     }
 
+    /// Logged in by SASL2: the stream goes on, as a former one or with its features (XEP-0198 §9.2).
+    fn entered(&mut self, success: &Element) {
+        self.state = State::Features;
+        let Some(former) = self.settings.former.take() else { return };
+        match success.child(ns::SM, "resumed") {
+            Some(resumed) => self.resuming(former, resumed),
+            None => self.events.push_back(ClientEvent::NotResumed),
+        }
+    }
+
     fn resume(&mut self, former: Former) {
-        let resume = Element::new(ns::SM, "resume").with_attr("previd", former.id.as_str());
-        self.send(&resume.with_attr("h", former.handled.to_string()));
+        self.send(&resume(&former));
         self.state = State::Resuming(former);
     }
 
@@ -494,6 +532,12 @@ impl Client {
         self.deadline = None;
         self.events.push_back(ClientEvent::Closed(why));
     }
+}
+
+/// The request to go on with a former stream (XEP-0198 §5).
+fn resume(former: &Former) -> Element {
+    let resume = Element::new(ns::SM, "resume").with_attr("previd", former.id.as_str());
+    resume.with_attr("h", former.handled.to_string())
 }
 
 /// A frame that owns what it holds.
