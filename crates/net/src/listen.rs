@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::admission::{self, Admission};
 use crate::allowance::Rate;
-use crate::session::{self, Settings};
+use crate::session::{self, Settings, Visit};
 use crate::tls::{Entrance, Tls};
 
 /// Connections that the system holds for us until we accept them.
@@ -197,18 +197,19 @@ async fn accept(
         }
         let (node, settings) = (node.clone(), settings.clone());
         let (told, tell) = tokio::sync::oneshot::channel();
-        let task = tokio::spawn(async move {
+        let coming = async move {
             // Not before the admission knows the task.
-            let Ok(admitted) = tell.await else { return };
+            let admitted = tell.await.ok()?;
             if !wait.is_zero() {
                 tracing::debug!(%peer, ?wait, "connects too fast and waits");
                 tokio::time::sleep(wait).await;
             }
             match entrance {
-                Entrance::StartTls => session::start_tls(node, settings, socket, peer, admitted).await,
-                Entrance::Direct => session::direct_tls(node, settings, socket, peer, admitted).await,
+                Entrance::StartTls => Some(session::start_tls(&node, settings, socket, peer, admitted)),
+                Entrance::Direct => session::direct_tls(&node, settings, socket, peer, admitted).await,
             }
-        });
+        };
+        let task = tokio::spawn(Visit::Coming(Box::pin(coming)));
         admission::Admitted::carried_by(&admitted, task.abort_handle());
         // The task may have been ended by another's arrival.
         let _ = told.send(admitted);

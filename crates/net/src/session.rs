@@ -46,36 +46,67 @@ pub struct Settings {
     pub handshake: Duration,
 }
 
-/// Serves a client that begins in clear text, until it is gone.
-pub async fn start_tls(
-    node: Arc<Node>,
+/// A client that begins in clear text.
+pub fn start_tls(
+    node: &Arc<Node>,
     settings: Arc<Settings>,
     socket: TcpStream,
     peer: IpAddr,
     admitted: Admitted,
-) {
+) -> Connection {
     let facts = TransportFacts::Tcp { starttls: true };
-    let session = Session::new(&node, Instant::now(), facts, Some(peer));
-    Connection::new(session, Io::Plain(socket), settings, admitted).await;
+    let session = Session::new(node, Instant::now(), facts, Some(peer));
+    Connection::new(session, Io::Plain(socket), settings, admitted)
 }
 
-/// Serves a client that begins with TLS, until it is gone.
+/// A client that begins with TLS, if the handshake leads to something.
 pub async fn direct_tls(
-    node: Arc<Node>,
+    node: &Arc<Node>,
     settings: Arc<Settings>,
     socket: TcpStream,
     peer: IpAddr,
     admitted: Admitted,
-) {
-    // Boxed: a handshake needs much room, and an idle connection should not keep it.
-    let handshake = Box::pin(settings.tls.clone().accept(socket, Entrance::Direct));
+) -> Option<Connection> {
+    let handshake = settings.tls.clone().accept(socket, Entrance::Direct);
     let (stream, facts) = match tokio::time::timeout(settings.handshake, handshake).await {
         Ok(Ok(done)) => done,
-        Ok(Err(error)) => return tracing::debug!(%peer, %error, "the TLS handshake failed"),
-        Err(_) => return tracing::debug!(%peer, "the TLS handshake took too long"),
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "the TLS handshake failed");
+            return None;
+        }
+        Err(_) => {
+            tracing::debug!(%peer, "the TLS handshake took too long");
+            return None;
+        }
     };
-    let session = Session::new(&node, Instant::now(), TransportFacts::DirectTls(facts), Some(peer));
-    Connection::new(session, Io::Tls(Box::new(stream)), settings, admitted).await;
+    let session = Session::new(node, Instant::now(), TransportFacts::DirectTls(facts), Some(peer));
+    Some(Connection::new(session, Io::Tls(Box::new(stream)), settings, admitted))
+}
+
+/// A client from the moment at which it is let in until it is gone, as a task. Coming in needs much room, which is given
+/// back before the connection rests; so this is not one `async` block, which would keep both.
+pub enum Visit {
+    /// It comes in; none: it has not.
+    Coming(BoxFuture<'static, Option<Connection>>),
+    /// It is there.
+    Here(Connection),
+}
+
+impl Future for Visit {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Visit::Coming(coming) = &mut *self {
+            match ready!(coming.as_mut().poll(cx)) {
+                Some(connection) => *self = Visit::Here(connection),
+                None => return Poll::Ready(()),
+            }
+        }
+        match &mut *self {
+            Visit::Here(connection) => Pin::new(connection).poll(cx),
+            Visit::Coming(_) => Poll::Pending,
+        }
+    }
 }
 
 type Handshake = BoxFuture<'static, io::Result<(TlsStream<TcpStream>, TlsFacts)>>;
@@ -116,7 +147,8 @@ struct Farewell {
     until: Instant,
 }
 
-struct Connection {
+/// A connection, until it is over.
+pub struct Connection {
     session: Session,
     span: tracing::Span,
     io: Io,

@@ -344,6 +344,10 @@ impl Door {
                 break;
             }
         }
+        if state.queue.is_empty() {
+            // An idle session holds no room for more.
+            state.queue = VecDeque::new();
+        }
         if state.is_full() {
             leaving.extend(self.goodbye(state, waker));
         }

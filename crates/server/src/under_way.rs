@@ -155,6 +155,10 @@ impl UnderWay {
             self.bytes = self.bytes.saturating_sub(first.bytes);
             self.asked.pop_front();
         }
+        if self.asked.is_empty() {
+            // An idle session holds no room for more.
+            self.asked = VecDeque::new();
+        }
         answers
     }
 

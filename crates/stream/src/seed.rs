@@ -9,20 +9,22 @@ use crate::sasl::scram::SALT_BYTES;
 /// Bytes of chance in one token: 144 bits, no padding in base64.
 const TOKEN_BYTES: usize = 18;
 
-/// A source of tokens: HMAC-SHA-256 of a counter under the seed.
+/// A source of tokens: HMAC-SHA-256 of a counter under the seed. The key is made anew for each, as there are few: it
+/// is 1.2 KiB, and every connection has a seed.
 pub(crate) struct Seed {
-    key: hmac::Key,
+    seed: [u8; 32],
     drawn: u64,
 }
 
 impl Seed {
     pub fn new(seed: &[u8; 32]) -> Self {
-        Seed { key: hmac::Key::new(hmac::HMAC_SHA256, seed), drawn: 0 }
+        Seed { seed: *seed, drawn: 0 }
     }
 
     fn draw(&mut self) -> [u8; TOKEN_BYTES] {
         self.drawn += 1;
-        let tag = hmac::sign(&self.key, &self.drawn.to_be_bytes());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.seed);
+        let tag = hmac::sign(&key, &self.drawn.to_be_bytes());
         let mut token = [0; TOKEN_BYTES];
         token.copy_from_slice(&tag.as_ref()[..TOKEN_BYTES]);
         token

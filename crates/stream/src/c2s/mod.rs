@@ -16,6 +16,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
@@ -359,7 +360,12 @@ impl C2s {
 
     /// The next event, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.line.events.pop_front()
+        let event = self.line.events.pop_front();
+        if self.line.events.is_empty() {
+            // An idle stream holds no room for more.
+            self.line.events = VecDeque::new();
+        }
+        event
     }
 
     /// When to call `timeout`.
