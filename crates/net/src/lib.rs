@@ -3,6 +3,7 @@
 
 mod admission;
 mod allowance;
+mod channel;
 pub mod control;
 pub mod listen;
 pub mod notify;

@@ -11,17 +11,16 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use server::{Node, Session};
-use stream::{TlsFacts, TransportFacts};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use stream::TransportFacts;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
-use tokio_rustls::server::TlsStream;
 
 use crate::admission::Admitted;
 use crate::allowance::{Allowance, Rate};
+use crate::channel::{self, Channel, Read, Secure};
 use crate::tls::{Entrance, Tls};
 
-/// Bytes read at once. One such buffer per thread serves all connections.
+/// Bytes read at once.
 const READ_BYTES: usize = 16 * 1024;
 /// Reads of one connection before others have their turn.
 const READS_PER_TURN: usize = 8;
@@ -31,7 +30,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const CLIENTS_TURN: Duration = Duration::from_secs(2);
 
 thread_local! {
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
+    /// One such buffer per thread serves all connections. Before what is read now stands the beginning of a record that
+    /// was read earlier.
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; channel::FRONT + READ_BYTES].into_boxed_slice());
 }
 
 /// What is the same for all connections of a listener.
@@ -56,7 +57,7 @@ pub fn start_tls(
 ) -> Connection {
     let facts = TransportFacts::Tcp { starttls: true };
     let session = Session::new(node, Instant::now(), facts, Some(peer));
-    Connection::new(session, Io::Plain(socket), settings, admitted)
+    Connection::new(session, Channel::Plain(socket), settings, admitted)
 }
 
 /// A client that begins with TLS, if the handshake leads to something.
@@ -68,7 +69,7 @@ pub async fn direct_tls(
     admitted: Admitted,
 ) -> Option<Connection> {
     let handshake = settings.tls.clone().accept(socket, Entrance::Direct);
-    let (stream, facts) = match tokio::time::timeout(settings.handshake, handshake).await {
+    let (socket, records, facts) = match tokio::time::timeout(settings.handshake, handshake).await {
         Ok(Ok(done)) => done,
         Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "the TLS handshake failed");
@@ -80,11 +81,16 @@ pub async fn direct_tls(
         }
     };
     let session = Session::new(node, Instant::now(), TransportFacts::DirectTls(facts), Some(peer));
-    Some(Connection::new(session, Io::Tls(Box::new(stream)), settings, admitted))
+    let channel = Channel::Tls(Box::new(Secure::new(socket, records)));
+    Some(Connection::new(session, channel, settings, admitted))
 }
 
 /// A client from the moment at which it is let in until it is gone, as a task. Coming in needs much room, which is given
 /// back before the connection rests; so this is not one `async` block, which would keep both.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a connection is there for nearly all of its time, and a box would be one more"
+)]
 pub enum Visit {
     /// It comes in; none: it has not.
     Coming(BoxFuture<'static, Option<Connection>>),
@@ -109,28 +115,6 @@ impl Future for Visit {
     }
 }
 
-type Handshake = BoxFuture<'static, io::Result<(TlsStream<TcpStream>, TlsFacts)>>;
-
-enum Io {
-    Plain(TcpStream),
-    Handshake(Handshake),
-    Tls(Box<TlsStream<TcpStream>>),
-    Gone,
-}
-
-impl Io {
-    /// Reads what is there; 0 is the end.
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut into = ReadBuf::new(buffer);
-        let read = match self {
-            Io::Plain(socket) => Pin::new(socket).poll_read(cx, &mut into),
-            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, &mut into),
-            Io::Handshake(_) | Io::Gone => Poll::Pending,
-        };
-        read.map_ok(|()| into.filled().len())
-    }
-}
-
 /// Whether anything was moved.
 #[derive(PartialEq, Eq)]
 enum Moved {
@@ -151,39 +135,39 @@ struct Farewell {
 pub struct Connection {
     session: Session,
     span: tracing::Span,
-    io: Io,
+    channel: Channel,
     settings: Arc<Settings>,
     admitted: Admitted,
     logged_in: bool,
     allowance: Allowance,
-    /// What the session wanted written and the socket has not taken yet, from `sent` on.
+    /// What is ready for the socket and has not been taken yet, from `sent` on.
     unsent: Vec<u8>,
     sent: usize,
-    /// TLS keeps records back until it is flushed.
-    unflushed: bool,
     timer: Option<Pin<Box<Sleep>>>,
     /// Set when the stream is closed.
     farewell: Option<Farewell>,
+    /// We have said that nothing follows.
+    parted: bool,
     /// Our side of the socket is closed.
     shut: bool,
 }
 
 impl Connection {
-    fn new(session: Session, io: Io, settings: Arc<Settings>, admitted: Admitted) -> Self {
+    fn new(session: Session, channel: Channel, settings: Arc<Settings>, admitted: Admitted) -> Self {
         let allowance = Allowance::new(settings.rate, Instant::now());
         Connection {
             span: tracing::info_span!("session", id = session.id()),
             session,
-            io,
+            channel,
             settings,
             admitted,
             logged_in: false,
             allowance,
             unsent: Vec::new(),
             sent: 0,
-            unflushed: false,
             timer: None,
             farewell: None,
+            parted: false,
             shut: false,
         }
     }
@@ -208,7 +192,7 @@ impl Connection {
             if self.handshake(now, cx) == Moved::Something {
                 continue;
             }
-            if matches!(self.io, Io::Gone) {
+            if matches!(self.channel, Channel::Gone) {
                 return self.over();
             }
             match self.read(now, cx) {
@@ -216,6 +200,8 @@ impl Connection {
                 Ok(Moved::Nothing) => return self.rest(cx),
                 Err(error) => {
                     tracing::debug!(%error, "the connection broke");
+                    // It may have been told why.
+                    let _ = self.channel.poll_write(cx, &self.unsent[self.sent..]);
                     return self.over();
                 }
             }
@@ -244,10 +230,12 @@ impl Connection {
     fn write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         loop {
             if self.sent == self.unsent.len() {
-                self.sent = 0;
-                self.unsent = self.session.take_output().unwrap_or_default();
-            } else if let Some(more) = self.session.take_output() {
-                self.unsent.extend_from_slice(&more);
+                (self.unsent, self.sent) = (Vec::new(), 0);
+            }
+            if self.channel.is_open()
+                && let Some(more) = self.session.take_output()
+            {
+                self.channel.seal(more, &mut self.unsent)?;
             }
             let waiting = self.unsent.len() - self.sent;
             if waiting > self.settings.outbound_bytes && !self.session.is_closed() {
@@ -255,17 +243,12 @@ impl Connection {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             if waiting == 0 {
-                self.unsent = Vec::new();
-                self.flush(cx)?;
                 self.session.written(0);
                 return Ok(());
             }
-            match self.poll_write(cx) {
+            match self.channel.poll_write(cx, &self.unsent[self.sent..]) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => {
-                    self.sent += count;
-                    self.unflushed = true;
-                }
+                Poll::Ready(Ok(count)) => self.sent += count,
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => {
                     self.session.written(self.unsent.len() - self.sent);
@@ -275,58 +258,29 @@ impl Connection {
         }
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let bytes = &self.unsent[self.sent..];
-        match &mut self.io {
-            Io::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
-            // During a handshake nothing is written; afterwards it is.
-            Io::Handshake(_) => Poll::Pending,
-            Io::Gone => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-        }
-    }
-
-    /// Asks TLS to hand everything to the socket. What does not fit follows when the socket is writable.
-    fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if !self.unflushed {
-            return Ok(());
-        }
-        let flushed = match &mut self.io {
-            Io::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
-            _ => Poll::Ready(Ok(())),
-        };
-        match flushed {
-            Poll::Ready(done) => {
-                self.unflushed = false;
-                done
-            }
-            Poll::Pending => Ok(()),
-        }
-    }
-
     /// Begins the handshake that was agreed upon, or goes on with it.
     fn handshake(&mut self, now: Instant, cx: &mut Context<'_>) -> Moved {
         if self.session.wants_tls()
             && self.unsent.is_empty()
-            && matches!(self.io, Io::Plain(_))
-            && let Io::Plain(socket) = std::mem::replace(&mut self.io, Io::Gone)
+            && matches!(self.channel, Channel::Plain(_))
+            && let Channel::Plain(socket) = std::mem::replace(&mut self.channel, Channel::Gone)
         {
             let tls = self.settings.tls.clone();
-            self.io = Io::Handshake(Box::pin(tls.accept(socket, Entrance::StartTls)));
+            self.channel = Channel::Handshake(Box::pin(tls.accept(socket, Entrance::StartTls)));
         }
-        let Io::Handshake(handshake) = &mut self.io else {
+        let Channel::Handshake(handshake) = &mut self.channel else {
             return Moved::Nothing;
         };
         match handshake.as_mut().poll(cx) {
             Poll::Pending => Moved::Nothing,
-            Poll::Ready(Ok((stream, facts))) => {
-                self.io = Io::Tls(Box::new(stream));
+            Poll::Ready(Ok((socket, records, facts))) => {
+                self.channel = Channel::Tls(Box::new(Secure::new(socket, records)));
                 self.session.tls_ready(now, facts);
                 Moved::Something
             }
             Poll::Ready(Err(error)) => {
                 tracing::debug!(%error, "the TLS handshake failed");
-                self.io = Io::Gone;
+                self.channel = Channel::Gone;
                 Moved::Nothing
             }
         }
@@ -342,16 +296,18 @@ impl Connection {
         };
         BUFFER.with_borrow_mut(|buffer| {
             let room = allowed.min(READ_BYTES);
-            match self.io.poll_read(cx, &mut buffer[..room]) {
+            match self.channel.poll_read(cx, buffer, room, &mut self.unsent) {
                 Poll::Pending => Ok(Moved::Nothing),
                 Poll::Ready(Err(error)) => Err(error),
-                Poll::Ready(Ok(0)) => {
+                Poll::Ready(Ok(Read::End)) => {
                     self.session.peer_closed(now);
                     Ok(Moved::Something)
                 }
-                Poll::Ready(Ok(count)) => {
-                    self.allowance.spend(count, now);
-                    self.session.receive(now, &buffer[..count]);
+                Poll::Ready(Ok(Read::Some { carried, plain })) => {
+                    self.allowance.spend(carried, now);
+                    if plain > 0 {
+                        self.session.receive(now, &buffer[..plain]);
+                    }
                     Ok(Moved::Something)
                 }
             }
@@ -398,21 +354,25 @@ impl Connection {
         if now >= until {
             return Poll::Ready(());
         }
+        if !self.parted && now >= ours && self.channel.is_open() {
+            self.parted = true;
+            self.channel.close(&mut self.unsent);
+            if self.write(cx).is_err() {
+                return Poll::Ready(());
+            }
+        }
         if !self.shut && now >= ours && self.sent == self.unsent.len() {
-            let closed = match &mut self.io {
-                Io::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
-                Io::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
-                Io::Handshake(_) | Io::Gone => return Poll::Ready(()),
-            };
-            match closed {
+            match self.channel.poll_shutdown(cx) {
                 Poll::Ready(Ok(())) => self.shut = true,
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => {}
             }
         }
         for _ in 0..READS_PER_TURN {
-            match BUFFER.with_borrow_mut(|buffer| self.io.poll_read(cx, buffer)) {
-                Poll::Ready(Ok(count)) if count > 0 => {}
+            let read =
+                |buffer: &mut Box<[u8]>| self.channel.poll_read(cx, buffer, READ_BYTES, &mut self.unsent);
+            match BUFFER.with_borrow_mut(read) {
+                Poll::Ready(Ok(Read::Some { .. })) => {}
                 Poll::Ready(_) if self.shut => return Poll::Ready(()),
                 Poll::Ready(_) if now < ours => {
                     // It has closed its side: no need to wait with ours.

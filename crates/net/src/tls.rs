@@ -8,21 +8,24 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection};
 use tokio::net::TcpStream;
-use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::server::TlsStream;
 
 mod client;
+mod handshake;
 mod made;
 mod names;
+mod records;
+mod secrets;
 
 pub use made::self_signed;
 pub use names::names;
+pub use records::{RECORD_MAX, Records};
 
 use client::Authorities;
+use secrets::Confidant;
 use stream::TlsFacts;
 
 /// The label of RFC 9266 §2.
@@ -120,11 +123,10 @@ impl Tls {
     /// When the other side goes, or speaks no TLS that we do.
     pub async fn accept(
         self: Arc<Self>,
-        socket: TcpStream,
+        mut socket: TcpStream,
         entrance: Entrance,
-    ) -> io::Result<(TlsStream<TcpStream>, TlsFacts)> {
-        let acceptor = rustls::server::Acceptor::default();
-        let hello = LazyConfigAcceptor::new(acceptor, socket).await?;
+    ) -> io::Result<(TcpStream, Records, TlsFacts)> {
+        let hello = handshake::hear(&mut socket).await?;
         let sni = hello.client_hello().server_name().map(str::to_ascii_lowercase);
         let identities = self.current.load_full();
         let named = sni.as_ref().and_then(|name| identities.by_name.get(name));
@@ -133,13 +135,14 @@ impl Tls {
             Entrance::StartTls => &identity.start_tls,
             Entrance::Direct => &identity.direct,
         };
-        let stream = hello.into_stream(config.clone()).await?;
-        let facts = self.facts(&stream, sni, identity);
-        Ok((stream, facts))
+        let (mut config, confidant) = (ServerConfig::clone(config), Arc::new(Confidant::default()));
+        config.key_log = confidant.clone();
+        let connection = handshake::finish(&mut socket, hello, Arc::new(config)).await?;
+        let facts = self.facts(&connection, sni, identity);
+        Ok((socket, Records::new(connection, confidant.tell())?, facts))
     }
 
-    fn facts(&self, stream: &TlsStream<TcpStream>, sni: Option<String>, identity: &Identity) -> TlsFacts {
-        let (_, connection) = stream.get_ref();
+    fn facts(&self, connection: &ServerConnection, sni: Option<String>, identity: &Identity) -> TlsFacts {
         // `require_ems` makes the exporter safe on TLS 1.2, too (RFC 9266 §4.2).
         let exporter = connection.export_keying_material([0; 32], EXPORTER_LABEL, Some(b"")).ok();
         let client = match (&self.authorities, connection.peer_certificates()) {
@@ -272,6 +275,8 @@ fn server_config(
     };
     let mut config = builder.with_single_cert(chain, key)?;
     config.require_ems = true;
+    // What follows the handshake is ours to seal (records.rs).
+    config.enable_secret_extraction = true;
     // Its key lives with the certificate: after a reload, tickets of the old one are not taken.
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
     Ok(config)
@@ -365,7 +370,7 @@ mod tests {
         let server = tokio::spawn(tls.clone().accept(accepted, Entrance::Direct));
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         let stream = connector.connect("one.test".try_into()?, socket).await?;
-        let (_, facts) = server.await??;
+        let (_, _, facts) = server.await??;
         let (_, connection) = stream.get_ref();
         assert_eq!(connection.alpn_protocol(), Some(ALPN_CLIENT));
         let bound = connection.export_keying_material([0; 32], EXPORTER_LABEL, Some(b""))?;
