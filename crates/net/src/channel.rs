@@ -1,4 +1,5 @@
-//! What carries a connection's bytes: a socket, in the clear or inside TLS. It holds nothing while nothing is on its way.
+//! What carries a connection's bytes: a socket, in the clear or inside TLS. It holds nothing while nothing is on its
+//! way.
 
 use std::io;
 use std::pin::Pin;
@@ -61,8 +62,8 @@ pub enum Read {
 }
 
 impl Channel {
-    /// Reads once, `room` bytes at most. `buffer` has [`FRONT`] bytes more. What has to be said at once is written behind
-    /// `out`.
+    /// Reads once, `room` bytes at most. `buffer` has [`FRONT`] bytes more. What has to be said at once is written
+    /// behind `out`.
     pub fn poll_read(
         &mut self,
         cx: &mut Context<'_>,

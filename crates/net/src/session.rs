@@ -85,8 +85,8 @@ pub async fn direct_tls(
     Some(Connection::new(session, channel, settings, admitted))
 }
 
-/// A client from the moment at which it is let in until it is gone, as a task. Coming in needs much room, which is given
-/// back before the connection rests; so this is not one `async` block, which would keep both.
+/// A client from the moment at which it is let in until it is gone, as a task. Coming in needs much room, which is
+/// given back before the connection rests; so this is not one `async` block, which would keep both.
 #[expect(
     clippy::large_enum_variant,
     reason = "a connection is there for nearly all of its time, and a box would be one more"

@@ -1,5 +1,5 @@
-//! What a connection says inside TLS once its handshake is done: records, sealed and opened where they lie (RFC 8446 §5,
-//! RFC 5246 §6.2.3.3). docs/decisions/0014 says why they are ours.
+//! What a connection says inside TLS once its handshake is done: records, sealed and opened where they lie (RFC 8446
+//! §5, RFC 5246 §6.2.3.3). docs/decisions/0014 says why they are ours.
 
 use std::io;
 use std::ops::Range;
