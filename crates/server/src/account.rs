@@ -20,10 +20,11 @@ use store::Write;
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 
-use crate::door::{Door, Undelivered};
+use crate::door::Door;
 use crate::kept::{Kept, Keys};
 use crate::letter::{Letter, Outcome};
 use crate::nobody::Nobody;
+use crate::outgoing::Undelivered;
 use crate::resumption::Over;
 use crate::told::Told;
 use crate::{entering, moments, pipeline, resumption, returns};

@@ -13,7 +13,8 @@ use xmpp::ns;
 use xmpp::xml::Element;
 
 use crate::account::Account;
-use crate::door::{Door, Outgoing};
+use crate::door::Door;
+use crate::outgoing::Outgoing;
 use crate::{moments, resumption};
 
 /// Namespaces of what a session can begin with (XEP-0386 §3.1), besides that its stream is managed; see [`begin_with`].

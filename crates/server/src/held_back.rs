@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use step::rules::{self, Inactive};
 use xmpp::stanza::Stanza;
 
-use crate::door::{Outgoing, Waiting};
+use crate::door::Waiting;
+use crate::outgoing::Outgoing;
 
 /// Bytes that are held back for one client; beyond that all of them go.
 pub const HELD_BACK_BYTES: usize = 64 << 10;

@@ -14,10 +14,10 @@ use xmpp::xml::{self, Element};
 
 use crate::account::Account;
 use crate::directory::Unfinished;
-use crate::door::Undelivered;
 use crate::entity::Entity;
 use crate::letter::{Envelope, Letter};
 use crate::node::Node;
+use crate::outgoing::Undelivered;
 use crate::router;
 use crate::ticket::Ticket;
 

@@ -20,6 +20,7 @@ mod managed;
 pub mod moments;
 pub mod nobody;
 pub mod node;
+pub mod outgoing;
 pub mod pipeline;
 pub mod queries;
 mod resumption;

@@ -7,7 +7,7 @@ use step::SessionId;
 use store::Lsn;
 use xmpp::stanza::Stanza;
 
-use crate::door::{Outgoing, Undelivered};
+use crate::outgoing::{Outgoing, Undelivered};
 use crate::sent::Sent;
 
 /// The counts of one stream.

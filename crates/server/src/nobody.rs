@@ -20,9 +20,10 @@ use xmpp::jid::BareJid;
 use xmpp::stanza::{Kind, Stanza, Type};
 
 use crate::account::Account;
-use crate::door::{Door, Outgoing};
+use crate::door::Door;
 use crate::entering::NotEntered;
 use crate::letter::{Letter, Resuming};
+use crate::outgoing::Outgoing;
 use crate::told::Told;
 use crate::{entering, pipeline, queries};
 

@@ -19,9 +19,10 @@ use crate::cards::CARDS;
 use crate::commits::Commits;
 use crate::config::Config;
 use crate::directory::Directory;
-use crate::door::{Door, Outgoing};
+use crate::door::Door;
 use crate::entering::INLINE;
 use crate::letter::{Envelope, Letter, Outcome};
+use crate::outgoing::Outgoing;
 use crate::seat::Seat;
 
 /// An account without sessions is forgotten after this time, and read again when somebody writes to it.

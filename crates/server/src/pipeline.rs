@@ -13,7 +13,7 @@ use xmpp::jid::Jid;
 use xmpp::stanza::{Kind, Stanza, Type};
 
 use crate::account::{self, Account};
-use crate::door::Undelivered;
+use crate::outgoing::Undelivered;
 use crate::{moments, queries};
 
 /// What happens to a stanza from one of the account's own sessions. `from` has been stamped by the stream.

@@ -11,9 +11,9 @@ use stream::{Enable, Wait};
 use xmpp::jid::BareJid;
 
 use crate::account::Account;
-use crate::door::Undelivered;
 use crate::kept::Kept;
 use crate::letter::Resuming;
+use crate::outgoing::Undelivered;
 use crate::told::Told;
 use crate::{moments, returns};
 

@@ -10,8 +10,9 @@ use step::{Return, SessionId};
 use xmpp::error::{StreamCondition, StreamError};
 use xmpp::stanza::Stanza;
 
-use crate::door::{Door, Outgoing, State, wake};
+use crate::door::{Door, State, wake};
 use crate::managed::Managed;
+use crate::outgoing::Outgoing;
 use crate::sent::TooMany;
 use crate::ticket::Ticket;
 

@@ -7,7 +7,7 @@ use step::Return;
 
 use xmpp::stanza::{Kind, Stanza};
 
-use crate::door::Undelivered;
+use crate::outgoing::Undelivered;
 
 /// Stanzas that a client may leave unacknowledged: beyond that nothing more leaves for it.
 pub const UNACKED_STANZAS: usize = 1_000;

@@ -12,11 +12,11 @@ use stream::{Answer, C2s, CloseReason, Entry, Event, TlsFacts, TransportFacts};
 use xmpp::error::{StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 
-use crate::door::Outgoing;
 use crate::entering::NotEntered;
 use crate::letter::{Envelope, Letter, Resuming};
 use crate::login;
 use crate::node::Node;
+use crate::outgoing::Outgoing;
 use crate::seat::Seat;
 use crate::sent::TooMany;
 use crate::ticket::Ticket;

@@ -14,11 +14,11 @@ use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
 
 use crate::directory::{Asking, Cell, Inner, Life, Unfinished};
-use crate::door::Outgoing;
 use crate::entity::Entity;
 use crate::kept::{self, Arrived, Origin};
 use crate::letter::{Envelope, Letter};
 use crate::node::Node;
+use crate::outgoing::Outgoing;
 use crate::router;
 use crate::ticket::Ticket;
 use crate::told::Told;
