@@ -98,6 +98,35 @@ class Spoken(Client):
         if None in stamps or stamps != sorted(stamps):
             raise AssertionError(f"the messages should bear rising times of delay, but have {stamps}")
 
+    def expect_again(self, contact, bodies):
+        """The next messages are these, whatever their times: after a resumption some bear one."""
+        came = [self._next_message() for _ in bodies]
+        if [(message["from"], message["body"]) for message in came] != [(contact, body) for body in bodies]:
+            raise AssertionError(f"{bodies} of {contact} should have come, but this did: {came}")
+
+    def flush(self):
+        """Waits until what was sent has left the program."""
+        self._tell(do="flush")
+        self._program.next(lambda event: event["is"] == "flushed")
+
+    def settle(self):
+        """Waits until the server has acknowledged what was sent (XEP-0198)."""
+        self._tell(do="settle")
+        self._program.next(lambda event: event["is"] == "settled")
+
+    def cut(self):
+        """Drops the connection without a word."""
+        self._tell(do="cut")
+        self._program.next(lambda event: event["is"] == "cut")
+
+    def resume(self):
+        """Goes on with the same stream over a new connection, once the earlier one is gone; says how."""
+        self._tell(do="resume")
+        came = self._program.next(lambda event: event["is"] in ("resumed", "anew"))
+        if came["is"] == "anew":
+            raise AssertionError("the stream was not resumed, a session was begun anew")
+        return came["how"]
+
     def checks(self):
         return [(what, lambda what=what: self._check(what)) for what in self._checks]
 

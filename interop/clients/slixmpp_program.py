@@ -81,6 +81,39 @@ class Slixmpp:
     async def send(self, to, body):
         self.xmpp.send_message(to, body, mtype="chat")
 
+    async def flush(self):
+        await self.xmpp.waiting_queue.join()
+        tell(**{"is": "flushed"})
+
+    async def settle(self):
+        management = self.xmpp.plugin["xep_0198"]
+        await self.xmpp.waiting_queue.join()
+        while management.unacked_queue:
+            acked = self._next("stanza_acked")
+            management.request_ack()
+            await acked
+        tell(**{"is": "settled"})
+
+    async def cut(self):
+        gone = self._next("disconnected")
+        self.xmpp.abort()
+        await gone
+        tell(**{"is": "cut"})
+
+    async def resume(self):
+        if self.xmpp.transport:
+            await self._next("disconnected")
+        resumed, anew = self._next("session_resumed"), self._next("session_start")
+        self.xmpp.connect(*self.address)
+        await asyncio.wait([resumed, anew], return_when=asyncio.FIRST_COMPLETED)
+        tell(**({"is": "resumed", "how": "by <resume/>"} if resumed.done() else {"is": "anew"}))
+
+    def _next(self, event):
+        """What comes with the next of these events."""
+        coming = asyncio.get_running_loop().create_future()
+        self.xmpp.add_event_handler(event, lambda data: coming.done() or coming.set_result(data), disposable=True)
+        return coming
+
     def _message(self, message):
         stamp = message["delay"]["stamp"] if message.get_plugin("delay", check=True) else None
         delayed = stamp and stamp.isoformat()
@@ -166,20 +199,6 @@ class Slixmpp:
         await self.xmpp.plugin["xep_0199"].ping(self.xmpp.boundjid.domain)
         self.xmpp.plugin["xep_0352"].send_active()
         return "looked away and back"
-
-    async def check_resumption(self):
-        management = self.xmpp.plugin["xep_0198"]
-        stream = management.sm_id
-        assert stream, "the stream cannot be resumed"
-        resumed = asyncio.get_running_loop().create_future()
-        self.xmpp.add_event_handler("session_resumed", lambda _: resumed.done() or resumed.set_result(None))
-        self.xmpp.abort()
-        await asyncio.sleep(0.2)
-        self.xmpp.connect(*self.address)
-        await asyncio.wait_for(resumed, 20)
-        assert management.sm_id == stream, management.sm_id
-        await self.xmpp.plugin["xep_0199"].ping(self.xmpp.boundjid.domain)
-        return "went on over another connection"
 
     async def check_archive(self):
         archive = self.xmpp.plugin["xep_0313"]

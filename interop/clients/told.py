@@ -9,6 +9,10 @@ It is told                                        and tells
 {"do": "roster"}                                  {"is": "roster", "items": {address: subscription}}
 {"do": "show", "show", "status"}                  {"is": "presence", "from", "type", "show", "status"}
 {"do": "send", "to", "body"}                      {"is": "message", "from", "body", "delayed": time or null}
+{"do": "flush"}                                   {"is": "flushed"}: what was sent has left the program
+{"do": "settle"}                                  {"is": "settled"}: what was sent is acknowledged (XEP-0198)
+{"do": "cut"}                                     {"is": "cut"}: the connection is gone without a word
+{"do": "resume"}                                  {"is": "resumed", "how"} or {"is": "anew"}
 {"do": "check", "what"}                           {"is": "checked", "ok", "saw"}
 
 Addresses in what is told are bare.
