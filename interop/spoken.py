@@ -19,6 +19,8 @@ class Spoken(Client):
         self._env = env
         self._program = None
         self._checks = []
+        # Its address of the last login, if it says so.
+        self.jid = None
 
     def login(self, account, house, entrance, trust):
         self.stop()
@@ -37,6 +39,7 @@ class Spoken(Client):
         if came["is"] == "refused":
             raise Refused(came["why"])
         self._checks = came["checks"]
+        self.jid = came.get("jid")
         return Login(came["mechanism"], came["tls"])
 
     def logout(self):
@@ -113,6 +116,28 @@ class Spoken(Client):
         """Waits until the server has acknowledged what was sent (XEP-0198)."""
         self._tell(do="settle")
         self._program.next(lambda event: event["is"] == "settled")
+
+    def copies(self):
+        """Wants copies of what the account's other devices say and hear."""
+        self._tell(do="copies")
+        self._program.next(lambda event: event["is"] == "copied")
+
+    def seal(self, contact, text):
+        """Sends a message with this content (XML); says in which characters its encrypted part left."""
+        self._tell(do="seal", to=contact, text=text)
+        return self._program.next(lambda event: event["is"] == "sealed")["text"]
+
+    def expect_heard(self, text, times):
+        """Just these characters came so many times since the login."""
+        self._tell(do="hear", text=text, times=times)
+        came = self._program.next(lambda event: event["is"] == "heard")["times"]
+        if came != times:
+            raise AssertionError(f"this should have come {times} times, but came {came} times: {text}")
+
+    def archive(self, contact):
+        """The bodies of all messages with the contact that are in the archive."""
+        self._tell(do="archive", **{"with": contact})
+        return self._program.next(lambda event: event["is"] == "archive")["bodies"]
 
     def cut(self):
         """Drops the connection without a word."""

@@ -1,12 +1,13 @@
 """slixmpp, told what to do (told.py)."""
 
 import asyncio
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import slixmpp
 import told
 from slixmpp.plugins.xep_0191.stanza import Block
-from slixmpp.xmlstream import ElementBase
+from slixmpp.xmlstream import ElementBase, tostring
 from told import tell
 
 PLUGINS = ["xep_0030", "xep_0049", "xep_0054", "xep_0092", "xep_0191", "xep_0198", "xep_0199", "xep_0202", "xep_0203",
@@ -23,11 +24,25 @@ class Notes(ElementBase):
     sub_interfaces = {"text"}
 
 
+class Listening(slixmpp.ClientXMPP):
+    """A client that remembers what came, as it came."""
+
+    def __init__(self, jid, password):
+        super().__init__(jid, password)
+        self.heard = b""
+        self.more = asyncio.Event()
+
+    def data_received(self, data):
+        self.heard += data
+        self.more.set()
+        super().data_received(data)
+
+
 class Slixmpp:
     """One client that can log in once."""
 
     async def login(self, jid, password, host, port, tls, trust):
-        self.xmpp = xmpp = slixmpp.ClientXMPP(jid, password)
+        self.xmpp = xmpp = Listening(jid, password)
         for plugin in PLUGINS:
             xmpp.register_plugin(plugin)
         xmpp.auto_authorize = None
@@ -57,7 +72,8 @@ class Slixmpp:
         await xmpp.get_roster()
         xmpp.send_presence()
         mechanism = xmpp.plugin["feature_mechanisms"].mech.name
-        tell(**{"is": "online", "mechanism": mechanism, "tls": version, "checks": told.checks_of(self)})
+        address = xmpp.boundjid.full
+        tell(**{"is": "online", "mechanism": mechanism, "tls": version, "checks": told.checks_of(self), "jid": address})
 
     async def logout(self):
         await self.xmpp.disconnect()
@@ -93,6 +109,32 @@ class Slixmpp:
             management.request_ack()
             await acked
         tell(**{"is": "settled"})
+
+    async def copies(self):
+        await self.xmpp.plugin["xep_0280"].enable()
+        tell(**{"is": "copied"})
+
+    async def seal(self, to, text):
+        message = self.xmpp.make_message(to, mtype="chat")
+        message["id"] = self.xmpp.new_id()
+        for child in ET.fromstring(f"<message xmlns='jabber:client'>{text}</message>"):
+            message.append(child)
+        message.send()
+        (sealed,) = message.xml.iter("{eu.siacs.conversations.axolotl}encrypted")
+        tell(**{"is": "sealed", "text": tostring(sealed, xmlns="jabber:client", stream=self.xmpp)})
+
+    async def hear(self, text, times):
+        while self.xmpp.heard.count(text.encode()) < times:
+            self.xmpp.more.clear()
+            await self.xmpp.more.wait()
+        # What else was on its way comes before the answer.
+        await self.xmpp.plugin["xep_0199"].ping(self.xmpp.boundjid.domain)
+        tell(**{"is": "heard", "times": self.xmpp.heard.count(text.encode())})
+
+    async def archive(self, **who):
+        found = self.xmpp.plugin["xep_0313"].iterate(with_jid=slixmpp.JID(who["with"]))
+        bodies = [result["mam_result"]["forwarded"]["stanza"]["body"] async for result in found]
+        tell(**{"is": "archive", "bodies": bodies})
 
     async def cut(self):
         gone = self._next("disconnected")

@@ -13,6 +13,10 @@ It is told                                        and tells
 {"do": "settle"}                                  {"is": "settled"}: what was sent is acknowledged (XEP-0198)
 {"do": "cut"}                                     {"is": "cut"}: the connection is gone without a word
 {"do": "resume"}                                  {"is": "resumed", "how"} or {"is": "anew"}
+{"do": "copies"}                                  {"is": "copied"}: copies of what other devices say and hear come
+{"do": "seal", "to", "text"}                      {"is": "sealed", "text"}: sent encrypted (OMEMO), in these characters
+{"do": "hear", "text", "times"}                   {"is": "heard", "times"}: so often these characters came, at last
+{"do": "archive", "with"}                         {"is": "archive", "bodies"}: all of its archive with somebody
 {"do": "check", "what"}                           {"is": "checked", "ok", "saw"}
 
 Addresses in what is told are bare.
