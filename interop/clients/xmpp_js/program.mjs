@@ -27,13 +27,9 @@ class XmppJs {
     const error = await this.start({ service, domain, username, password });
     if (error) return tell({ is: "refused", why: String(error) });
     const first = this.mechanism;
-    // It hangs if it is stopped while it waits to hear that its stream is managed (0.14).
-    await this.managed;
     await this.xmpp.stop();
     const later = await this.start({ service, domain, username, password });
     if (later) return tell({ is: "refused", why: String(later) });
-    // What comes together with that word it does not count either (0.14: enabled() runs later than they are read).
-    await this.managed;
     const mechanism = `${first}, then ${this.mechanism}`;
     const { xmpp } = this;
     this.note(await this.ask("get", xml("query", "jabber:iq:roster")));
@@ -53,11 +49,6 @@ class XmppJs {
     xmpp.reconnect.stop();
     // It derives keys by itself, which takes it a second on an idle machine; its default is two for each step.
     xmpp.timeout = 20_000;
-    this.managed = new Promise((resolve) => xmpp.on("element", (element) => {
-      // Within the login (XEP-0198 §6.3), or after it.
-      const bound = element.is("success", SASL2) && element.getChild("bound", BIND2);
-      if (element.is("enabled", SM) || (bound && bound.getChild("enabled", SM))) resolve();
-    }));
     // 0.14 does not count what it answers or is answered (iq/caller.js and iq/callee.js stand before
     // stream-management/index.js and pass nothing on), and so would be sent again what it has had.
     const { streamManagement } = xmpp;
@@ -65,12 +56,6 @@ class XmppJs {
     xmpp.prependListener("element", () => (counted = streamManagement.inbound));
     xmpp.on("element", (element) => {
       if (xmpp.isStanza(element) && streamManagement.inbound === counted) streamManagement.inbound += 1;
-    });
-    // Where resumption is not offered within the login, 0.14 (sasl2/index.js) binds by Bind 2 all the same, and only
-    // then asks to resume (stream-management/stream-feature.js), which must not be any more (XEP-0198 §5).
-    xmpp.prependListener("element", (element) => {
-      const inline = element.getChild("authentication", SASL2)?.getChild("inline");
-      if (streamManagement.id && inline && !inline.getChild("sm", SM)) inline.remove("bind", BIND2);
     });
     xmpp.fast.fetchToken = async () => this.token;
     xmpp.fast.saveToken = async (token) => (this.token = token);
