@@ -1,5 +1,5 @@
-"""What two profanities on one account live through: both show the whole of a conversation, and the one that was away reads
-in the archive what it missed (XEP-0280, XEP-0313)."""
+"""What two profanities on one account live through: both show the whole of a conversation, and the one that was away
+reads in the archive what it missed (XEP-0280, XEP-0313)."""
 
 from client import Entrance
 from clients import client

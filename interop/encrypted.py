@@ -1,15 +1,15 @@
 """What people live through who encrypt end to end: it passes untouched, and nobody between them reads it.
 
-OMEMO (XEP-0384) needs PEP for its keys, which the server does not have yet: profanity asks the bare addresses for the node
-`eu.siacs.conversations.axolotl.devicelist`, hears service-unavailable, and sends nothing. So what it would send is sent by
-slixmpp, and two profanities talk by OTR."""
+OMEMO (XEP-0384) needs PEP for its keys, which the server does not have yet: profanity asks the bare addresses for the
+node `eu.siacs.conversations.axolotl.devicelist`, hears service-unavailable, and sends nothing. So what it would send is
+sent by slixmpp, and two profanities talk by OTR."""
 
 from client import Entrance
 from clients import client
 from clients.profanity import Profanity
 from report import StoryEnds, note
 
-# As profanity and its like write it, in the namespace that they use (XEP-0384 0.3), with a base64 text of several lines.
+# As profanity and its like write it, in the namespace that they use (XEP-0384 0.3); with base64 in several lines.
 OMEMO = """<encrypted xmlns="eu.siacs.conversations.axolotl"><header sid="27183"><key rid="31415" prekey="true">MwohBd
 +/QW==</key><key rid="12321">BA
 \tBC/+</key><iv>vLJXZ3Jd+s/8XCkS</iv></header><payload>{payload}</payload></encrypted>\

@@ -1,5 +1,5 @@
-"""What a client lives through whose stream goes on (XEP-0198 §5): over a connection that is cut, and over a server that is
-killed and started again. Its friend's does, too."""
+"""What a client lives through whose stream goes on (XEP-0198 §5): over a connection that is cut, and over a server that
+is killed and started again. Its friend's does, too."""
 
 from client import Entrance
 from house import House

@@ -2,7 +2,8 @@
 
 It is told                                        and tells
 {"do": "login", "jid", "password", "host",        {"is": "online", "mechanism", "tls", "checks": [names]}
- "port", "tls": "starttls"|"direct", "trust"}     {"is": "refused", "why"}
+ "port", "tls": "starttls"|"direct", "trust"}       and perhaps "jid", its address
+                                                  {"is": "refused", "why"}
 {"do": "logout"}                                  {"is": "offline"}
 {"do": "subscribe", "to"}                         {"is": "request", "from"}
 {"do": "approve", "to"}

@@ -72,8 +72,8 @@ class XmppJs {
       this.mechanism = `${element.attrs.mechanism} in SASL2${bound}`;
     });
     const failed = new Promise((resolve) => xmpp.on("error", resolve));
-    // 0.14 waits for the answer to its header only when that has been written (open() in connection/index.js), and goes on
-    // waiting if the answer was there first. Nothing but that hangs.
+    // 0.14 waits for the answer to its header only once that has been written (open() in connection/index.js), and
+    // until its time is out if the answer was there before. Nothing but that hangs.
     const online = next(xmpp, "online").then(() => null);
     return Promise.race([online, xmpp.start().then(() => null, (error) => error), failed]);
   }
