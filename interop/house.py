@@ -93,6 +93,19 @@ connections_per_address = 0
         """The end of what the server logged."""
         return "\n".join((self.dir / "log").read_text().splitlines()[-25:])
 
+    def freeze(self):
+        """The server takes nothing more, though its connections stand."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def kill(self):
+        """Ends the server at this instant."""
+        self._process.kill()
+        self._process.wait()
+
+    def restart(self):
+        """Starts it again on what it had kept."""
+        self._start()
+
     def _start(self):
         with open(self.dir / "log", "w") as log:
             command = [PROGRAM, "start", "--config", self._config]

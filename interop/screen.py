@@ -36,13 +36,17 @@ class Screen:
 
     def expect(self, pattern):
         """Waits until the screen shows this, and returns the match. Lines are lines of the screen."""
+        return self.wait(lambda text: re.search(pattern, text, re.MULTILINE), repr(pattern))
+
+    def wait(self, shows, what="what was expected"):
+        """Waits until `shows` finds something in the text of the screen, and returns that."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             text = self.text()
-            if found := re.search(pattern, text, re.MULTILINE):
+            if found := shows(text):
                 return found
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the screen did not show {pattern!r} within {PATIENCE_S} s, but\n{_dense(text)}")
+                raise TimeoutError(f"the screen did not show {what} within {PATIENCE_S} s, but\n{_dense(text)}")
             time.sleep(0.05)
 
     def ask(self, line, pattern):

@@ -19,6 +19,8 @@ class Spoken(Client):
         self._env = env
         self._program = None
         self._checks = []
+        # Its address of the last login, if it says so.
+        self.jid = None
 
     def login(self, account, house, entrance, trust):
         self.stop()
@@ -37,6 +39,7 @@ class Spoken(Client):
         if came["is"] == "refused":
             raise Refused(came["why"])
         self._checks = came["checks"]
+        self.jid = came.get("jid")
         return Login(came["mechanism"], came["tls"])
 
     def logout(self):
@@ -97,6 +100,57 @@ class Spoken(Client):
         stamps = [message["delayed"] for message in came]
         if None in stamps or stamps != sorted(stamps):
             raise AssertionError(f"the messages should bear rising times of delay, but have {stamps}")
+
+    def expect_again(self, contact, bodies):
+        """The next messages are these, whatever their times: after a resumption some bear one."""
+        came = [self._next_message() for _ in bodies]
+        if [(message["from"], message["body"]) for message in came] != [(contact, body) for body in bodies]:
+            raise AssertionError(f"{bodies} of {contact} should have come, but this did: {came}")
+
+    def flush(self):
+        """Waits until what was sent has left the program."""
+        self._tell(do="flush")
+        self._program.next(lambda event: event["is"] == "flushed")
+
+    def settle(self):
+        """Waits until the server has acknowledged what was sent (XEP-0198)."""
+        self._tell(do="settle")
+        self._program.next(lambda event: event["is"] == "settled")
+
+    def copies(self):
+        """Wants copies of what the account's other devices say and hear."""
+        self._tell(do="copies")
+        self._program.next(lambda event: event["is"] == "copied")
+
+    def seal(self, contact, text):
+        """Sends a message with this content (XML); says in which characters its encrypted part left."""
+        self._tell(do="seal", to=contact, text=text)
+        return self._program.next(lambda event: event["is"] == "sealed")["text"]
+
+    def expect_heard(self, text, times):
+        """Just these characters came so many times since the login."""
+        self._tell(do="hear", text=text, times=times)
+        came = self._program.next(lambda event: event["is"] == "heard")["times"]
+        if came != times:
+            raise AssertionError(f"this should have come {times} times, but came {came} times: {text}")
+
+    def archive(self, contact):
+        """The bodies of all messages with the contact that are in the archive."""
+        self._tell(do="archive", **{"with": contact})
+        return self._program.next(lambda event: event["is"] == "archive")["bodies"]
+
+    def cut(self):
+        """Drops the connection without a word."""
+        self._tell(do="cut")
+        self._program.next(lambda event: event["is"] == "cut")
+
+    def resume(self):
+        """Goes on with the same stream over a new connection, once the earlier one is gone; says how."""
+        self._tell(do="resume")
+        came = self._program.next(lambda event: event["is"] in ("resumed", "anew"))
+        if came["is"] == "anew":
+            raise AssertionError("the stream was not resumed, a session was begun anew")
+        return came["how"]
 
     def checks(self):
         return [(what, lambda what=what: self._check(what)) for what in self._checks]

@@ -1,12 +1,13 @@
 """slixmpp, told what to do (told.py)."""
 
 import asyncio
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import slixmpp
 import told
 from slixmpp.plugins.xep_0191.stanza import Block
-from slixmpp.xmlstream import ElementBase
+from slixmpp.xmlstream import ElementBase, tostring
 from told import tell
 
 PLUGINS = ["xep_0030", "xep_0049", "xep_0054", "xep_0092", "xep_0191", "xep_0198", "xep_0199", "xep_0202", "xep_0203",
@@ -23,11 +24,25 @@ class Notes(ElementBase):
     sub_interfaces = {"text"}
 
 
+class Listening(slixmpp.ClientXMPP):
+    """A client that remembers what came, as it came."""
+
+    def __init__(self, jid, password):
+        super().__init__(jid, password)
+        self.heard = b""
+        self.more = asyncio.Event()
+
+    def data_received(self, data):
+        self.heard += data
+        self.more.set()
+        super().data_received(data)
+
+
 class Slixmpp:
     """One client that can log in once."""
 
     async def login(self, jid, password, host, port, tls, trust):
-        self.xmpp = xmpp = slixmpp.ClientXMPP(jid, password)
+        self.xmpp = xmpp = Listening(jid, password)
         for plugin in PLUGINS:
             xmpp.register_plugin(plugin)
         xmpp.auto_authorize = None
@@ -57,7 +72,8 @@ class Slixmpp:
         await xmpp.get_roster()
         xmpp.send_presence()
         mechanism = xmpp.plugin["feature_mechanisms"].mech.name
-        tell(**{"is": "online", "mechanism": mechanism, "tls": version, "checks": told.checks_of(self)})
+        address = xmpp.boundjid.full
+        tell(**{"is": "online", "mechanism": mechanism, "tls": version, "checks": told.checks_of(self), "jid": address})
 
     async def logout(self):
         await self.xmpp.disconnect()
@@ -80,6 +96,65 @@ class Slixmpp:
 
     async def send(self, to, body):
         self.xmpp.send_message(to, body, mtype="chat")
+
+    async def flush(self):
+        await self.xmpp.waiting_queue.join()
+        tell(**{"is": "flushed"})
+
+    async def settle(self):
+        management = self.xmpp.plugin["xep_0198"]
+        await self.xmpp.waiting_queue.join()
+        while management.unacked_queue:
+            acked = self._next("stanza_acked")
+            management.request_ack()
+            await acked
+        tell(**{"is": "settled"})
+
+    async def copies(self):
+        await self.xmpp.plugin["xep_0280"].enable()
+        tell(**{"is": "copied"})
+
+    async def seal(self, to, text):
+        message = self.xmpp.make_message(to, mtype="chat")
+        message["id"] = self.xmpp.new_id()
+        for child in ET.fromstring(f"<message xmlns='jabber:client'>{text}</message>"):
+            message.append(child)
+        message.send()
+        (sealed,) = message.xml.iter("{eu.siacs.conversations.axolotl}encrypted")
+        tell(**{"is": "sealed", "text": tostring(sealed, xmlns="jabber:client", stream=self.xmpp)})
+
+    async def hear(self, text, times):
+        while self.xmpp.heard.count(text.encode()) < times:
+            self.xmpp.more.clear()
+            await self.xmpp.more.wait()
+        # What else was on its way comes before the answer.
+        await self.xmpp.plugin["xep_0199"].ping(self.xmpp.boundjid.domain)
+        tell(**{"is": "heard", "times": self.xmpp.heard.count(text.encode())})
+
+    async def archive(self, **who):
+        found = self.xmpp.plugin["xep_0313"].iterate(with_jid=slixmpp.JID(who["with"]))
+        bodies = [result["mam_result"]["forwarded"]["stanza"]["body"] async for result in found]
+        tell(**{"is": "archive", "bodies": bodies})
+
+    async def cut(self):
+        gone = self._next("disconnected")
+        self.xmpp.abort()
+        await gone
+        tell(**{"is": "cut"})
+
+    async def resume(self):
+        if self.xmpp.transport:
+            await self._next("disconnected")
+        resumed, anew = self._next("session_resumed"), self._next("session_start")
+        self.xmpp.connect(*self.address)
+        await asyncio.wait([resumed, anew], return_when=asyncio.FIRST_COMPLETED)
+        tell(**({"is": "resumed", "how": "by <resume/>"} if resumed.done() else {"is": "anew"}))
+
+    def _next(self, event):
+        """What comes with the next of these events."""
+        coming = asyncio.get_running_loop().create_future()
+        self.xmpp.add_event_handler(event, lambda data: coming.done() or coming.set_result(data), disposable=True)
+        return coming
 
     def _message(self, message):
         stamp = message["delay"]["stamp"] if message.get_plugin("delay", check=True) else None
@@ -166,20 +241,6 @@ class Slixmpp:
         await self.xmpp.plugin["xep_0199"].ping(self.xmpp.boundjid.domain)
         self.xmpp.plugin["xep_0352"].send_active()
         return "looked away and back"
-
-    async def check_resumption(self):
-        management = self.xmpp.plugin["xep_0198"]
-        stream = management.sm_id
-        assert stream, "the stream cannot be resumed"
-        resumed = asyncio.get_running_loop().create_future()
-        self.xmpp.add_event_handler("session_resumed", lambda _: resumed.done() or resumed.set_result(None))
-        self.xmpp.abort()
-        await asyncio.sleep(0.2)
-        self.xmpp.connect(*self.address)
-        await asyncio.wait_for(resumed, 20)
-        assert management.sm_id == stream, management.sm_id
-        await self.xmpp.plugin["xep_0199"].ping(self.xmpp.boundjid.domain)
-        return "went on over another connection"
 
     async def check_archive(self):
         archive = self.xmpp.plugin["xep_0313"]

@@ -2,13 +2,22 @@
 
 It is told                                        and tells
 {"do": "login", "jid", "password", "host",        {"is": "online", "mechanism", "tls", "checks": [names]}
- "port", "tls": "starttls"|"direct", "trust"}     {"is": "refused", "why"}
+ "port", "tls": "starttls"|"direct", "trust"}       and perhaps "jid", its address
+                                                  {"is": "refused", "why"}
 {"do": "logout"}                                  {"is": "offline"}
 {"do": "subscribe", "to"}                         {"is": "request", "from"}
 {"do": "approve", "to"}
 {"do": "roster"}                                  {"is": "roster", "items": {address: subscription}}
 {"do": "show", "show", "status"}                  {"is": "presence", "from", "type", "show", "status"}
 {"do": "send", "to", "body"}                      {"is": "message", "from", "body", "delayed": time or null}
+{"do": "flush"}                                   {"is": "flushed"}: what was sent has left the program
+{"do": "settle"}                                  {"is": "settled"}: what was sent is acknowledged (XEP-0198)
+{"do": "cut"}                                     {"is": "cut"}: the connection is gone without a word
+{"do": "resume"}                                  {"is": "resumed", "how"} or {"is": "anew"}
+{"do": "copies"}                                  {"is": "copied"}: copies of what other devices say and hear come
+{"do": "seal", "to", "text"}                      {"is": "sealed", "text"}: sent encrypted (OMEMO), in these characters
+{"do": "hear", "text", "times"}                   {"is": "heard", "times"}: so often these characters came, at last
+{"do": "archive", "with"}                         {"is": "archive", "bodies"}: all of its archive with somebody
 {"do": "check", "what"}                           {"is": "checked", "ok", "saw"}
 
 Addresses in what is told are bare.

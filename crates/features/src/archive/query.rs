@@ -64,6 +64,10 @@ pub fn read(query: &Element, seq: &dyn Fn(&str) -> Option<u64>) -> Result<Archiv
         // §6.1.3: there are nodes only where something is published.
         return Err(Condition::ItemNotFound.into());
     }
+    // §4.3.2: a page is asked for in a <set/>. Who asks beside it, as profanity 0.13 does, would get the whole again.
+    if query.children().any(|child| child.ns() == ns::MAM && child.name() != "flip-page") {
+        return Err(Condition::BadRequest.into());
+    }
     let mut wanted = ArchiveQuery { max: PAGE, ..ArchiveQuery::default() };
     let mut forms = query.children().filter(|child| child.is(ns::FORMS, "x"));
     if let Some(form) = forms.next() {

@@ -249,12 +249,13 @@ impl Entering {
             line.write_features(opening::bind_features(line));
             return State::Binding(Binding::new(identity));
         };
-        line.write_features(opening::bound_features(line));
+        let (features, bound) = match enabled {
+            Some(_) => (opening::managed_features(line), Bound::managed(jid, line)),
+            None => (opening::bound_features(line), Bound::new(jid, line)),
+        };
+        line.write_features(features);
         line.reframe = Some(Reframe::Raise);
-        State::Bound(match enabled {
-            Some(_) => Bound::managed(jid, line),
-            None => Bound::new(jid, line),
-        })
+        State::Bound(bound)
     }
 
     /// The client is in and goes on with a former stream. XEP-0198 §9.2: no features follow.

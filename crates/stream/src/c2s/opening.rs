@@ -174,12 +174,15 @@ pub(super) fn bind_features(line: &Line) -> Vec<Element> {
 
 /// What it offers whose client has its resource already.
 pub(super) fn bound_features(line: &Line) -> Vec<Element> {
+    let mut features = vec![managing::feature()];
+    features.extend(managed_features(line));
+    features
+}
+
+/// What it offers that is managed already, too (XEP-0388 §2.6.1: what applies).
+pub(super) fn managed_features(line: &Line) -> Vec<Element> {
     let settings = &line.settings;
-    let mut features = vec![
-        settings.limits_feature(&settings.limits_after),
-        managing::feature(),
-        Element::new(ns::CSI, "csi"),
-    ];
+    let mut features = vec![settings.limits_feature(&settings.limits_after), Element::new(ns::CSI, "csi")];
     features.extend(settings.features.iter().cloned());
     features
 }

@@ -1,0 +1,110 @@
+"""What people live through who encrypt end to end: it passes untouched, and nobody between them reads it.
+
+OMEMO (XEP-0384) needs PEP for its keys, which the server does not have yet: profanity asks the bare addresses for the
+node `eu.siacs.conversations.axolotl.devicelist`, hears service-unavailable, and sends nothing. So what it would send is
+sent by slixmpp, and two profanities talk by OTR."""
+
+from client import Entrance
+from clients import client
+from clients.profanity import Profanity
+from report import StoryEnds, note
+
+# As profanity and its like write it, in the namespace that they use (XEP-0384 0.3); with base64 in several lines.
+OMEMO = """<encrypted xmlns="eu.siacs.conversations.axolotl"><header sid="27183"><key rid="31415" prekey="true">MwohBd
++/QW==</key><key rid="12321">BA
+\tBC/+</key><iv>vLJXZ3Jd+s/8XCkS</iv></header><payload>{payload}</payload></encrypted>\
+<encryption xmlns="urn:xmpp:eme:0" namespace="eu.siacs.conversations.axolotl" name="OMEMO"/>\
+<body>I sent you an OMEMO encrypted message &amp; your client does not seem to support that.</body>\
+<store xmlns="urn:xmpp:hints"/>"""
+
+
+def tell_omemo(house, report):
+    """OMEMO messages reach every device of both as they were sent, and are archived so."""
+    _tell(_omemo, [client("slixmpp") for _ in range(4)], house, report)
+
+
+def tell_otr(house, report):
+    """Two profanities agree on keys and talk, and nothing of it is kept."""
+    _tell(_otr, [Profanity(), Profanity(), client("slixmpp")], house, report)
+
+
+def _tell(story, people, house, report):
+    try:
+        story(*people, house, report)
+    except StoryEnds:
+        for who in people:
+            note(f"what {who.name} shows:\n{who.trace()}")
+        note(f"the server's log ends with:\n{house.log()}")
+    finally:
+        for who in people:
+            who.stop()
+
+
+def _omemo(phone, laptop, other_phone, other_laptop, house, report):
+    name = phone.name
+    me, other = house.add("me"), house.add("other")
+    mine, others = (phone, laptop), (other_phone, other_laptop)
+
+    with report.check(name, "carries OMEMO messages to every device of both, byte for byte"):
+        for who, devices in ((me, mine), (other, others)):
+            for device in devices:
+                device.login(who, house, Entrance.STARTTLS, house.certificate)
+                device.copies()
+        to_all = phone.seal(other.jid, OMEMO.format(payload="dG8gYWxs"))
+        to_one = phone.seal(other_laptop.jid, OMEMO.format(payload="dG8gb25l"))
+        for device in (laptop, *others):
+            device.expect_heard(to_all, 1)
+            device.expect_heard(to_one, 1)
+
+    with report.check(name, "finds them in both archives, byte for byte"):
+        for device, contact in ((phone, other), (laptop, other), (other_phone, me), (other_laptop, me)):
+            if len(bodies := device.archive(contact.jid)) != 2:
+                raise AssertionError(f"two should be there, not {bodies}")
+            for sealed in (to_all, to_one):
+                device.expect_heard(sealed, 1 if device is phone else 2)
+
+    with report.check(name, "is handed them byte for byte when nobody was there"):
+        for device in others:
+            device.logout()
+        held = phone.seal(other.jid, OMEMO.format(payload="aGVsZA=="))
+        phone.settle()
+        other_phone.login(other, house, Entrance.STARTTLS, house.certificate)
+        other_phone.expect_heard(held, 1)
+
+    for device in (phone, laptop, other_phone):
+        device.logout()
+
+
+def _otr(one, two, reader, house, report):
+    name = one.name
+    me, other = house.add("one"), house.add("two")
+
+    with report.check(name, "talks by OTR with another profanity, which knows its key"):
+        for device, who in ((one, me), (two, other)):
+            device.login(who, house, Entrance.STARTTLS, house.certificate)
+            device.make_otr_key()
+        one.send(other.jid, "in the clear")
+        two.expect_message(me.jid, "in the clear")
+        one.start_otr(other.jid)
+        if one.otr_fingerprints(other.jid)[::-1] != two.otr_fingerprints(me.jid):
+            raise AssertionError("they do not know each other's keys")
+        one.whisper(other.jid, "whispered <words>")
+        two.expect_whisper(me.jid, "whispered <words>")
+        two.whisper(me.jid, "an answer & more")
+        one.expect_whisper(other.jid, "an answer & more")
+
+    with report.check(name, "has passed nothing in the clear, and left nothing in the archive") as said:
+        for device in (one, two):
+            passed = device.passed()
+            if any(words in body for body in passed for words in ("whispered", "an answer")):
+                raise AssertionError(f"this passed: {passed}")
+        if not (ciphertexts := [body for body in two.passed() if body.startswith("?OTR:")]):
+            raise AssertionError(f"nothing of OTR passed, only {two.passed()}")
+        reader.login(other, house, Entrance.STARTTLS, house.certificate)
+        # OTR's messages say that they are not to be stored (XEP-0334), since nobody could read them later.
+        if (kept := reader.archive(me.jid)) != ["in the clear"]:
+            raise AssertionError(f"this is in the archive: {kept}")
+        said(f"{len(ciphertexts)} messages of OTR passed")
+
+    for it in (one, two, reader):
+        it.logout()
