@@ -3,8 +3,11 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a real process, on a real clock
 
 pub mod bystander;
+pub mod caller;
 pub mod cut;
 pub mod eyes;
+pub mod pressure;
+pub mod sessions;
 pub mod siege;
 pub mod suite;
 pub mod theme;

@@ -94,6 +94,11 @@ impl Siege {
         self.eyes
     }
 
+    /// Whoever uses the server meanwhile.
+    pub fn bystander(&self) -> &Bystander {
+        &self.bystander
+    }
+
     /// Does something hostile, and sees what it does to the server and to the bystander.
     ///
     /// # Errors

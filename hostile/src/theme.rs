@@ -113,7 +113,9 @@ impl Head {
                 only = Some(stages.split(", ").collect::<Vec<_>>());
             } else if let Some((who, condition)) = line.split_once(" ! ") {
                 // The stream ends with this error.
-                said.push_str(&format!("{who} < <stream:error><{condition}/></stream:error>\n{who} < (closed)\n"));
+                said.push_str(&format!(
+                    "{who} < <stream:error><{condition}/></stream:error>\n{who} < (closed)\n"
+                ));
             } else {
                 said.push_str(&format!("{line}\n"));
             }
@@ -122,9 +124,10 @@ impl Head {
         if let Some(stage) = unknown {
             return Err(format!("there is no stage '{stage}'"));
         }
-        let stages = self.stages.iter().filter(|(stage, _)| {
-            only.as_ref().is_none_or(|only| only.contains(&stage.as_str()))
-        });
+        let stages = self
+            .stages
+            .iter()
+            .filter(|(stage, _)| only.as_ref().is_none_or(|only| only.contains(&stage.as_str())));
         let case = |(stage, before): &(String, String)| {
             let text = format!("# {title}\n{}{}{before}{said}", self.settings, self.everywhere);
             let name = if stage.is_empty() { title.to_owned() } else { format!("{title}, {stage}") };
@@ -156,11 +159,10 @@ mod tests {
         let grown: Vec<u64> = theme.cases.iter().map(|case| case.growth_mib).collect();
         assert_eq!(grown, [GROWTH_MIB, GROWTH_MIB, 9]);
         let lines: Vec<&str> = theme.cases[0].script.lines.iter().map(|line| line.text.as_str()).collect();
-        assert_eq!(lines[2..], [
-            "eve > <!-- -->",
-            "eve < <stream:error><restricted-xml/></stream:error>",
-            "eve < (closed)"
-        ]);
+        assert_eq!(
+            lines[2..],
+            ["eve > <!-- -->", "eve < <stream:error><restricted-xml/></stream:error>", "eve < (closed)"]
+        );
         assert_eq!(theme.accounts(), ["bob@one.test"]);
     }
 
