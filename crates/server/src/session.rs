@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
 use step::{Return, Returned};
 use store::Lsn;
-use stream::{Answer, C2s, CloseReason, Entry, Event, TlsFacts, TransportFacts};
+use stream::{Answer, C2s, CloseReason, Entry, Event, SaslCondition, TlsFacts, TransportFacts};
 use xmpp::error::{StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 
 use crate::entering::NotEntered;
+use crate::failed_logins::Try;
 use crate::letter::{Envelope, Letter, Resuming};
 use crate::login;
 use crate::node::Node;
@@ -44,6 +46,8 @@ pub struct Session {
     /// Where it sits: at the door of its session, once it is that of a former stream.
     seat: Seat,
     peer: Option<IpAddr>,
+    /// The account that it tries to log in to.
+    tries: Option<BareJid>,
     /// The account it has authenticated as, once it has asked for a resource.
     account: Option<BareJid>,
     /// The id of its client's user agent, if it has told one.
@@ -76,6 +80,7 @@ impl Session {
             seat,
             node: node.clone(),
             peer,
+            tries: None,
             account: None,
             client: None,
             asking: None,
@@ -280,13 +285,21 @@ impl Session {
             match event {
                 Event::StartTls => self.wants_tls = true,
                 Event::Credentials { account } => {
-                    self.asking = Some(login::credentials(&self.node, account));
+                    let asking = login::credentials(&self.node, account.clone());
+                    self.try_login(now, account, asking);
                 }
                 Event::CheckPassword { account, password } => {
-                    self.asking = Some(login::check_password(&self.node, account, password));
+                    let asking = login::check_password(&self.node, account.clone(), password);
+                    self.try_login(now, account, asking);
                 }
                 Event::Tokens { account, client } => {
-                    self.asking = Some(login::tokens(&self.node, account, client));
+                    let asking = login::tokens(&self.node, account.clone(), client);
+                    self.try_login(now, account, asking);
+                }
+                Event::LoginFailed => {
+                    if let Some(account) = self.tries.take() {
+                        self.node.failed_logins.failed(self.peer, &account, now);
+                    }
                 }
                 Event::Upgrade { account, keys, proven } => {
                     self.asking = Some(login::upgrade(&self.node, account, *keys, *proven));
@@ -331,6 +344,23 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// The client wants to log in: whether it may try, and after which time, depends on what has failed before.
+    fn try_login(&mut self, now: Instant, account: BareJid, asking: BoxFuture<'static, Answer>) {
+        let judged = self.node.failed_logins.judge(self.peer, &account, now);
+        if judged == Try::Refused {
+            tracing::info!(peer = ?self.peer, %account, "too many logins have failed from this address");
+        }
+        self.tries = Some(account);
+        self.asking = Some(match judged {
+            Try::After(delay) if delay.is_zero() => asking,
+            Try::After(delay) => {
+                let delay = self.node.world.clock.sleep(delay);
+                Box::pin(delay.then(|()| asking))
+            }
+            Try::Refused => Box::pin(ready(Answer::Refused(SaslCondition::TemporaryAuthFailure))),
+        });
     }
 
     /// The client has handled so many stanzas.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::stage::Setting;
 
 /// Limits of one address, which all who converse share; where they matter they are set.
-const ONE_ADDRESS: [&str; 1] = ["connections_per_second"];
+const ONE_ADDRESS: [&str; 2] = ["connections_per_second", "failed_logins_per_address"];
 
 /// The lines, with dotted keys: they go before all sections. Where client certificates are trusted is the stage's own
 /// matter.
