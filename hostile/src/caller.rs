@@ -227,8 +227,10 @@ impl Caller {
                 Ok(count)
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                let heard = String::from_utf8_lossy(&self.heard);
-                Err(format!("the server said nothing more after: {heard}"))
+                let (bytes, heard) = (self.heard.len(), String::from_utf8_lossy(&self.heard));
+                let last: String =
+                    heard.chars().rev().take(200).collect::<Vec<_>>().into_iter().rev().collect();
+                Err(format!("the server said nothing more after {bytes} bytes: …{last}"))
             }
             // Reset, or TLS without its end: it is over all the same.
             Err(_) => Ok(0),

@@ -28,6 +28,9 @@ pub const CREDIT_STANZAS: usize = 256;
 /// Bytes of a client's stanzas that may be under way at once.
 pub const CREDIT_BYTES: usize = 512 * 1024;
 
+/// A client for which a quarter of what may wait does wait has its socket not read: it reads its answers first.
+const ANSWERS_SHARE: usize = 4;
+
 /// How long a client waits at most to hear how many of its stanzas have been handled (XEP-0198 §4).
 const ACK_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -197,12 +200,12 @@ impl Session {
         }
     }
 
-    /// Bytes have come.
-    pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
+    /// Bytes have come. Returns how many stanzas were whole with them.
+    pub fn receive(&mut self, now: Instant, bytes: &[u8]) -> usize {
         // This task is awake; it need not be woken for what its own stanzas cause.
         self.seat.disarm();
         self.machine.receive(now, bytes);
-        self.hear(now);
+        self.hear(now)
     }
 
     /// Whether the socket is to be read.
@@ -211,6 +214,7 @@ impl Session {
         self.machine.wants_input()
             && stanzas < CREDIT_STANZAS
             && bytes < CREDIT_BYTES
+            && self.seat.queued_bytes() < self.node.config.outbound_bytes() / ANSWERS_SHARE
             && !self.node.commits.log().is_behind()
     }
 
@@ -279,8 +283,9 @@ impl Session {
         self.closed_by_client
     }
 
-    /// Hears what the machine has to say.
-    fn hear(&mut self, now: Instant) {
+    /// Hears what the machine has to say. Returns how many stanzas were among it.
+    fn hear(&mut self, now: Instant) -> usize {
+        let mut stanzas = 0;
         while let Some(event) = self.machine.poll_event() {
             match event {
                 Event::StartTls => self.wants_tls = true,
@@ -315,11 +320,13 @@ impl Session {
                     self.resuming = Some(login::resume(&self.node, account, previd, handled));
                 }
                 Event::Stanza(stanza) => {
+                    stanzas += 1;
                     if let Some(ticket) = self.seat.ticket(Some(&stanza)) {
                         self.post(Letter::Leaving(self.seat.id(), stanza), Some(ticket));
                     }
                 }
                 Event::Settled { answer } => {
+                    stanzas += 1;
                     if let Some(ticket) = self.seat.ticket(None) {
                         self.post(Letter::Settled(self.seat.id(), answer), Some(ticket));
                     }
@@ -344,6 +351,7 @@ impl Session {
                 }
             }
         }
+        stanzas
     }
 
     /// The client wants to log in: whether it may try, and after which time, depends on what has failed before.

@@ -20,7 +20,7 @@ pub const ALL: [Pressure; 8] = [
 ];
 
 /// Deadlines for which nobody has to wait long.
-const SOON: &str = "with limit tls_seconds 3\nwith limit login_seconds 3\n";
+const SOON: &str = "with limit tls_seconds 2\nwith limit login_seconds 2\n";
 const FEW: &str = "with limit half_open_connections 50\n";
 
 /// Another address of this machine for every fifty connections.

@@ -9,17 +9,43 @@ use crate::caller::Caller;
 use crate::siege::{PASSWORD, Siege};
 use crate::suite::Reach;
 
-pub const ALL: [Pressure; 4] = [
+pub const ALL: [Pressure; 5] = [
     Pressure {
         name: "wrong passwords, forty at a time",
-        settings: "",
+        settings: AT_ONCE,
         growth_mib: 24,
         bear: wrong_passwords,
     },
+    Pressure { name: "one address guesses", settings: BACK_OFF, growth_mib: 8, bear: one_address_guesses },
     Pressure { name: "a storm of clients that come back", settings: "", growth_mib: 48, bear: storm },
     Pressure { name: "more devices than one may have", settings: "", growth_mib: 8, bear: devices },
     Pressure { name: "how long unknown names take", settings: "", growth_mib: 8, bear: names },
 ];
+
+/// All tries are looked at as they come: what they cost is what counts here.
+const AT_ONCE: &str = "with limit failed_logins_per_account 0\n";
+/// As it is when nothing is set; elsewhere here it is off, since all come from one machine.
+const BACK_OFF: &str = "with limit failed_logins_per_address 10\n";
+
+/// limits.failed_logins_per_address: from then on right passwords are refused there, too; elsewhere nothing changes.
+fn one_address_guesses(siege: &mut Siege, _reach: Reach) -> Result<String, String> {
+    let server = siege.addresses()?.tls.ok_or("no port for TLS")?;
+    let there = Some(Ipv4Addr::new(127, 6, 0, 1));
+    let mut tried = 0;
+    let refused = loop {
+        let mut eve = Caller::connect_tls(server, there)?;
+        let refused = eve.log_in(&format!("name{tried}"), "guessed").err().unwrap_or_default();
+        if !refused.contains("<not-authorized") {
+            break refused;
+        }
+        tried += 1;
+    };
+    must(refused.contains("<temporary-auth-failure"), || format!("heard {refused}"))?;
+    must(tried >= 10, || format!("refused after {tried} tries"))?;
+    let mut honest = Caller::connect_tls(server, Some(Ipv4Addr::new(127, 6, 0, 2)))?;
+    honest.log_in("alice", PASSWORD)?;
+    Ok(format!("{tried} names were tried, and then nothing is looked at any more"))
+}
 
 fn wrong_passwords(siege: &mut Siege, reach: Reach) -> Result<String, String> {
     let server = siege.addresses()?.tls.ok_or("no port for TLS")?;

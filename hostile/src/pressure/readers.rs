@@ -7,7 +7,7 @@ use crate::caller::Caller;
 use crate::siege::{PASSWORD, Siege};
 use crate::suite::Reach;
 
-pub const ALL: [Pressure; 3] = [
+pub const ALL: [Pressure; 4] = [
     Pressure { name: "a slow reader", settings: FAST, growth_mib: 64, bear: slow_reader },
     Pressure {
         name: "a reader that never acknowledges",
@@ -21,10 +21,16 @@ pub const ALL: [Pressure; 3] = [
         growth_mib: 32,
         bear: asks_and_never_reads,
     },
+    Pressure {
+        name: "a client that asks first and reads later",
+        settings: FAST,
+        growth_mib: 48,
+        bear: reads_later,
+    },
 ];
 
-/// Sixty megabytes are sent as fast as they go; most of the memory is what waits for its commit, 64 MiB at most, whoever
-/// they are for. At the pace of everyday they would take a quarter of an hour.
+/// Sixty megabytes are sent as fast as they go; at the pace of everyday they would take a quarter of an hour. Most of
+/// the memory is what waits for its commit, 64 MiB at most, whoever they are for.
 const FAST: &str = "with limit inbound_bytes_per_second 0\n";
 const BODY_BYTES: usize = 20_000;
 
@@ -103,4 +109,17 @@ fn asks_and_never_reads(siege: &mut Siege, reach: Reach) -> Result<String, Strin
         asked += 100;
     }
     Ok(format!("{asked} questions were taken of one who hears no answer"))
+}
+
+/// It is not read while its answers wait: so it gets all of them, and is not taken for one that never reads.
+fn reads_later(siege: &mut Siege, _reach: Reach) -> Result<String, String> {
+    let (mut bob, count) = (bob(siege)?, 9_000);
+    let disco =
+        "<iq type='get' id='d' to='one.test'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>";
+    must(bob.say(disco.repeat(count).as_bytes()), || "the questions were not taken".to_owned())?;
+    std::thread::sleep(Duration::from_secs(1));
+    let answers = bob.ping("last")?;
+    let heard = answers.matches("</iq>").count();
+    must(heard == count, || format!("{heard} of {count} were answered"))?;
+    Ok(format!("{count} questions, {} MB of answers", answers.len() / 1_000_000))
 }

@@ -7,7 +7,7 @@ use crate::caller::Caller;
 use crate::siege::{PASSWORD, Siege};
 use crate::suite::Reach;
 
-pub const ALL: [Pressure; 7] = [
+pub const ALL: [Pressure; 8] = [
     Pressure { name: "a thousand contacts in one burst", settings: "", growth_mib: 24, bear: contacts },
     Pressure { name: "directed presence to two thousand", settings: "", growth_mib: 24, bear: directed },
     Pressure { name: "three hundred pages of the archive", settings: "", growth_mib: 24, bear: pages },
@@ -25,9 +25,18 @@ pub const ALL: [Pressure; 7] = [
     },
     Pressure { name: "stanzas as fast as they go", settings: FAST, growth_mib: 24, bear: flood },
     Pressure { name: "a client that sends faster than it may", settings: "", growth_mib: 8, bear: pace },
+    Pressure {
+        name: "a client that sends more stanzas than it may",
+        settings: PACED,
+        growth_mib: 8,
+        bear: stanza_pace,
+    },
 ];
 
 const FAST: &str = "with limit inbound_bytes_per_second 0\n";
+
+/// As it is when nothing is set.
+const PACED: &str = "with limit inbound_stanzas_per_second 50\n";
 
 fn eve(siege: &Siege) -> Result<Caller, String> {
     let server = siege.addresses()?.tls.ok_or("no port for TLS")?;
@@ -145,4 +154,17 @@ fn pace(siege: &mut Siege, _reach: Reach) -> Result<String, String> {
     let then = begun.elapsed().saturating_sub(first);
     must(then > Duration::from_secs(1), || format!("200 kB more took {then:?}"))?;
     Ok(format!("1 MB in {:.1} s, and 0.2 MB more in {:.1} s", first.as_secs_f32(), then.as_secs_f32()))
+}
+
+/// limits.inbound_burst_stanzas, and then limits.inbound_stanzas_per_second: nothing is lost, all of it comes later.
+fn stanza_pace(siege: &mut Siege, _reach: Reach) -> Result<String, String> {
+    let mut eve = eve(siege)?;
+    let some = |count| "<message to='eve@one.test/none' type='headline'/>".repeat(count);
+    let begun = Instant::now();
+    ask(&mut eve, &some(600), "")?;
+    let first = begun.elapsed();
+    ask(&mut eve, &some(100), "")?;
+    let then = begun.elapsed().saturating_sub(first);
+    must(then > Duration::from_secs(1), || format!("100 stanzas more took {then:?}"))?;
+    Ok(format!("600 in {:.1} s, and 100 more in {:.1} s", first.as_secs_f32(), then.as_secs_f32()))
 }

@@ -38,7 +38,7 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 const GROWTH_MIB: u64 = 64;
 /// Many connections in the clear from one machine, without waiting.
 const SETTINGS: &str = "with plaintext allowed\nwith limit connections_per_address 0\n\
-    with limit inbound_bytes_per_second 0\nwith log.level = \"warn\"\n";
+    with limit inbound_bytes_per_second 0\nwith limit failed_logins_per_account 0\nwith log.level = \"warn\"\n";
 
 /// Which of them are played.
 #[derive(Debug, Clone, Copy)]
@@ -140,14 +140,13 @@ pub fn play(run: Run, program: &Path, reach: Reach, report: &mut Report) -> Resu
         println!("the bystander waited {} ms once: so restless may this machine be", worst.as_millis());
     }
     let seconds = begun.elapsed().as_secs_f32();
+    let (rate, bytes, worst) = (played as f32 / seconds, seeds.bytes(), worst.as_millis());
     println!(
-        "{played} sessions of seed {} in {seconds:.0} s ({:.0} a second), {not_in} not let in, {} bytes of seeds; memory \
-         {before} KiB early, {peak_kib} at most, {after} in the end; bystander {} ms at most",
-        run.seed,
-        played as f32 / seconds,
-        seeds.bytes(),
-        worst.as_millis()
+        "{played} sessions of seed {} in {seconds:.0} s, {rate:.0} a second, {not_in} not let in",
+        run.seed
     );
+    println!("{bytes} bytes of seeds; bystander {worst} ms at most");
+    println!("memory {before} KiB early, {peak_kib} at most, {after} in the end");
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! How a session is bent: in the order of what is said, in its tokens, in its bytes; each by chance, and often not at all,
-//! so that what follows is still heard.
+//! How a session is bent: in the order of what is said, in its tokens, in its bytes; each by chance, and often not at
+//! all, so that what follows is still heard.
 
 use simulator::chance::Chance;
 
@@ -53,10 +53,9 @@ pub fn session(seeds: &Seeds, inside: bool, chance: &mut Chance) -> Vec<u8> {
     let wild = chance.once_in(2);
     let mut bytes = match inside {
         true => Vec::new(),
-        false => {
-            b"<stream:stream to='one.test' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
-                .to_vec()
-        }
+        false => b"<stream:stream to='one.test' version='1.0' xmlns='jabber:client' \
+              xmlns:stream='http://etherx.jabber.org/streams'>"
+            .to_vec(),
     };
     for mut stanza in said {
         if chance.once_in(4) {

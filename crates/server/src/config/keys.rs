@@ -191,6 +191,12 @@ pub const KEYS: &[Key] = &[
     ),
     key("limits.inbound_burst_bytes", "1048576", "Bytes that one client may send at full speed before that."),
     key(
+        "limits.inbound_stanzas_per_second",
+        "50",
+        "Stanzas per second that one client may send; a faster one is read slower. 0: no limit.",
+    ),
+    key("limits.inbound_burst_stanzas", "500", "Stanzas that one client may send at full speed before that."),
+    key(
         "limits.outbound_bytes",
         "1048576",
         "Bytes that may wait for one client that does not read, then its connection is closed.",

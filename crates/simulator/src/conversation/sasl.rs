@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 /// Salted passwords by what they are made of: those who log in a thousand times do the costly part once.
-static SALTED: Mutex<BTreeMap<(usize, NonZeroU32, Vec<u8>, String), Vec<u8>>> = Mutex::new(BTreeMap::new());
+static SALTED: Mutex<BTreeMap<Ingredients, Vec<u8>>> = Mutex::new(BTreeMap::new());
+/// Bytes of the key, rounds, salt and password.
+type Ingredients = (usize, NonZeroU32, Vec<u8>, String);
 /// So many of them.
 const SALTED_MAX: usize = 1_000;
 

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use super::stage::Setting;
 
-/// Limits of one address, which all who converse share; where they matter they are set.
-const ONE_ADDRESS: [&str; 2] = ["connections_per_second", "failed_logins_per_address"];
+/// Limits of one address, which all who converse share, and of haste, which tests are in. Where they matter they are
+/// set.
+const OFF: [&str; 3] = ["connections_per_second", "failed_logins_per_address", "inbound_stanzas_per_second"];
 
 /// The lines, with dotted keys: they go before all sections. Where client certificates are trusted is the stage's own
 /// matter.
@@ -13,7 +14,7 @@ pub fn lines(settings: &[Setting]) -> String {
     let has = |setting: &Setting| settings.contains(setting);
     let (mut admins, mut contacts, mut mechanisms) = (Vec::new(), String::new(), String::new());
     let mut limits = String::new();
-    for name in ONE_ADDRESS {
+    for name in OFF {
         if !settings.iter().any(|setting| matches!(setting, Setting::Limit(set, _) if set == name)) {
             limits.push_str(&format!("limits.{name} = 0\n"));
         }
