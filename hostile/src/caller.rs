@@ -77,6 +77,22 @@ impl Caller {
         said.is_ok()
     }
 
+    /// Sends bytes under TLS, where records should be; false when the server does not take them any more.
+    pub fn say_beneath(&mut self, bytes: &[u8]) -> bool {
+        match &mut self.line {
+            Line::Plain(tcp) => tcp.write_all(bytes).is_ok(),
+            Line::Tls(tls) => tls.sock.write_all(bytes).is_ok(),
+        }
+    }
+
+    /// Has the keys of TLS 1.3 changed in both directions (RFC 8446 §4.6.3); false when the server does not take it.
+    pub fn change_keys(&mut self) -> bool {
+        match &mut self.line {
+            Line::Plain(_) => false,
+            Line::Tls(tls) => tls.conn.refresh_traffic_keys().is_ok() && tls.flush().is_ok(),
+        }
+    }
+
     /// Hears up to the next `end`, which is part of it.
     ///
     /// # Errors

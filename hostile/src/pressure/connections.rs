@@ -8,7 +8,7 @@ use crate::caller::Caller;
 use crate::siege::{PASSWORD, Siege};
 use crate::suite::Reach;
 
-pub const ALL: [Pressure; 8] = [
+pub const ALL: [Pressure; 10] = [
     Pressure { name: "silent connections", settings: SOON, growth_mib: 80, bear: silent },
     Pressure { name: "silent connections inside TLS", settings: SOON, growth_mib: 80, bear: silent_tls },
     Pressure { name: "handshakes that stop half way", settings: SOON, growth_mib: 48, bear: half_handshakes },
@@ -17,6 +17,8 @@ pub const ALL: [Pressure; 8] = [
     Pressure { name: "one address takes all", settings: "", growth_mib: 16, bear: one_address },
     Pressure { name: "more half-open ones than there may be", settings: FEW, growth_mib: 8, bear: half_open },
     Pressure { name: "connections that are reset at once", settings: "", growth_mib: 8, bear: resets },
+    Pressure { name: "records that are none", settings: "", growth_mib: 8, bear: records },
+    Pressure { name: "keys that are changed without end", settings: "", growth_mib: 8, bear: keys },
 ];
 
 /// Deadlines for which nobody has to wait long.
@@ -202,4 +204,51 @@ fn reset(server: SocketAddr, from: Option<Ipv4Addr>) -> std::io::Result<()> {
     }
     socket.set_linger(Some(Duration::ZERO))?;
     socket.connect(&server.into())
+}
+
+/// What stands beneath TLS after its handshake. The first of them claim a length that no record may have.
+const NO_RECORDS: [&[u8]; 10] = [
+    b"\x17\x03\x03\x41\x01",
+    b"\x17\x03\x03\xff\xff",
+    b"\x17\x03\x03\x00\x00",
+    b"\x17\x03\x03\x00\x01x",
+    b"\x17\x03\x03\x00\x10 sixteen or more",
+    b"\x17\x03\x03\x00\x20 thirty-two bytes, none of ours.",
+    b"\x15\x03\x03\x00\x02\x02\x28",
+    b"\x16\x03\x03\x00\x04\x00\x00\x00\x00",
+    b"\x18\x03\x03\x00\x03\x01\xff\xff",
+    b"</stream:stream>",
+];
+
+fn records(siege: &mut Siege, reach: Reach) -> Result<String, String> {
+    let server = siege.addresses()?.tls.ok_or("no port for TLS")?;
+    let count = of(reach, 50, 2) * NO_RECORDS.len();
+    for number in 0..count {
+        let bytes = NO_RECORDS[number % NO_RECORDS.len()];
+        let mut caller = Caller::connect_tls(server, from(number))?;
+        caller.open()?;
+        caller.say_beneath(bytes);
+        // Whatever is said behind it is not heard.
+        caller.say(b"<iq type='get' id='behind'><x xmlns='my:own'/></iq>");
+        let heard = caller.leave()?;
+        let heard = String::from_utf8_lossy(&heard);
+        must(!heard.contains("<"), || format!("heard {heard} after {bytes:?}"))?;
+    }
+    honest(siege)?;
+    Ok(format!("{count} connections ended with them"))
+}
+
+/// Each change is answered by one (RFC 8446 §4.6.3), and nobody hears the answers.
+fn keys(siege: &mut Siege, reach: Reach) -> Result<String, String> {
+    let server = siege.addresses()?.tls.ok_or("no port for TLS")?;
+    let mut caller = Caller::connect_tls(server, None)?;
+    caller.log_in("eve", PASSWORD)?;
+    caller.bind("keys")?;
+    caller.stop_writing_after(Duration::from_secs(2));
+    let (mut changed, count) = (0, of(reach, 200_000, 20_000));
+    while changed < count && caller.change_keys() {
+        changed += 1;
+    }
+    honest(siege)?;
+    Ok(format!("{changed} changes were taken of one who hears no answer"))
 }
