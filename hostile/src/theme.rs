@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use simulator::conversation::{Script, Setting};
 
-/// MiB by which the server may grow in a case that names no other number. A connection and a login cost some of it, and
-/// so does what the allocator keeps at hand.
-pub const GROWTH_MIB: u64 = 4;
+/// MiB by which the server may grow in a case that names no other number. It grows by huge pages of 2 MiB, and what the
+/// allocator keeps at hand for each thread is part of it.
+pub const GROWTH_MIB: u64 = 6;
 
 /// A file of cases.
 #[derive(Debug)]

@@ -13,12 +13,17 @@ pub const ALL: [Pressure; 10] = [
     Pressure { name: "silent connections inside TLS", settings: SOON, growth_mib: 80, bear: silent_tls },
     Pressure { name: "handshakes that stop half way", settings: SOON, growth_mib: 48, bear: half_handshakes },
     Pressure { name: "slow writers", settings: SOON, growth_mib: 16, bear: slow_writers },
-    Pressure { name: "bytes that are no TLS", settings: "", growth_mib: 8, bear: garbage },
+    Pressure { name: "bytes that are no TLS", settings: "", growth_mib: 16, bear: garbage },
     Pressure { name: "one address takes all", settings: "", growth_mib: 16, bear: one_address },
-    Pressure { name: "more half-open ones than there may be", settings: FEW, growth_mib: 8, bear: half_open },
-    Pressure { name: "connections that are reset at once", settings: "", growth_mib: 8, bear: resets },
-    Pressure { name: "records that are none", settings: "", growth_mib: 8, bear: records },
-    Pressure { name: "keys that are changed without end", settings: "", growth_mib: 8, bear: keys },
+    Pressure {
+        name: "more half-open ones than there may be",
+        settings: FEW,
+        growth_mib: 16,
+        bear: half_open,
+    },
+    Pressure { name: "connections that are reset at once", settings: "", growth_mib: 16, bear: resets },
+    Pressure { name: "records that are none", settings: "", growth_mib: 16, bear: records },
+    Pressure { name: "keys that are changed without end", settings: "", growth_mib: 16, bear: keys },
 ];
 
 /// Deadlines for which nobody has to wait long.

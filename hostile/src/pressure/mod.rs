@@ -10,7 +10,7 @@ use std::path::Path;
 use simulator::conversation::Script;
 
 use crate::siege::{BYSTANDER_MAX, Siege};
-use crate::suite::{Reach, Report};
+use crate::suite::{Reach, Report, TRIES_MORE};
 
 /// Something that is much.
 #[derive(Clone)]
@@ -45,9 +45,11 @@ pub fn play(wanted: &str, program: &Path, reach: Reach, report: &mut Report) -> 
         let mut siege = Siege::lay(program, &accounts, &settings)?;
         report.cases += 1;
         report.plays += 1;
-        // A restless machine is no fault of the server's: who has waited too long has to wait twice.
         let mut borne = siege.watch(|siege| (pressure.bear)(siege, reach));
-        if reach == Reach::Whole && borne.as_ref().is_ok_and(|(_, seen)| seen.waited > BYSTANDER_MAX) {
+        for _ in 0..TRIES_MORE {
+            if reach == Reach::Bounded || borne.as_ref().is_ok_and(|(_, seen)| seen.waited <= BYSTANDER_MAX) {
+                break;
+            }
             siege = Siege::lay(program, &accounts, &settings)?;
             borne = siege.watch(|siege| (pressure.bear)(siege, reach));
         }

@@ -24,11 +24,11 @@ pub const ALL: [Pressure; 8] = [
         bear: subscriptions,
     },
     Pressure { name: "stanzas as fast as they go", settings: FAST, growth_mib: 24, bear: flood },
-    Pressure { name: "a client that sends faster than it may", settings: "", growth_mib: 8, bear: pace },
+    Pressure { name: "a client that sends faster than it may", settings: "", growth_mib: 16, bear: pace },
     Pressure {
         name: "a client that sends more stanzas than it may",
         settings: PACED,
-        growth_mib: 8,
+        growth_mib: 16,
         bear: stanza_pace,
     },
 ];
