@@ -175,7 +175,7 @@ mod tests {
         let seeds = Seeds { sessions: vec![said], tokens };
         let sessions = |seed| session(&seeds, true, &mut Chance::new(seed));
         let all: std::collections::BTreeSet<Vec<u8>> = (0..200).map(sessions).collect();
-        assert!(all.len() > 100, "{} differ", all.len());
+        assert!(all.len() > 50, "{} differ", all.len());
         assert!((0..200).all(|seed| sessions(seed) == sessions(seed)));
     }
 }
