@@ -19,7 +19,7 @@ pub const ALL: [Pressure; 5] = [
     Pressure { name: "one address guesses", settings: BACK_OFF, growth_mib: 16, bear: one_address_guesses },
     Pressure { name: "a storm of clients that come back", settings: "", growth_mib: 48, bear: storm },
     Pressure { name: "more devices than one may have", settings: "", growth_mib: 16, bear: devices },
-    Pressure { name: "how long unknown names take", settings: "", growth_mib: 16, bear: names },
+    Pressure { name: "how long unknown names take", settings: AT_ONCE, growth_mib: 16, bear: names },
 ];
 
 /// All tries are looked at as they come: what they cost is what counts here.
