@@ -10,8 +10,8 @@ use crate::cut::{Cut, Pieces};
 use crate::siege::{BYSTANDER_MAX, PASSWORD, Seen, Siege};
 use crate::theme::{Case, Theme};
 
-/// A restless machine is no fault of the server's: a case in which the bystander waited too long is tried again, so often
-/// at most.
+/// A restless machine is no fault of the server's: a case in which the bystander waited too long is tried again, so
+/// often at most.
 pub const TRIES_MORE: usize = 2;
 
 /// How much is played.
