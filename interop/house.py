@@ -39,6 +39,8 @@ level = "debug,rustls=warn"
 # All come from one address here, and quickly.
 connections_per_second = 0
 connections_per_address = 0
+failed_logins_per_address = 0
+inbound_stanzas_per_second = 0
 {settings}"""
         )
 

@@ -14,17 +14,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use store::fixture::Postgres;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_waxwing");
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The house.
 pub struct Waxwing {
+    program: PathBuf,
     postgres: Option<Arc<Postgres>>,
     authority: Option<Authority>,
     running: Option<Running>,
 }
 
 struct Running {
+    program: PathBuf,
     dir: tempfile::TempDir,
     addresses: Addresses,
     child: Option<Child>,
@@ -33,14 +34,30 @@ struct Running {
 impl Waxwing {
     /// A house without a server yet; its servers store with SQLite, or in this PostgreSQL.
     pub fn new(postgres: Option<Arc<Postgres>>) -> Self {
-        Waxwing { postgres, authority: None, running: None }
+        let built_for_this_test = option_env!("CARGO_BIN_EXE_waxwing").unwrap_or("waxwing");
+        Waxwing::built(built_for_this_test.into(), postgres)
+    }
+
+    /// A house whose servers are this program.
+    pub fn built(program: PathBuf, postgres: Option<Arc<Postgres>>) -> Self {
+        Waxwing { program, postgres, authority: None, running: None }
+    }
+
+    /// The process of the server, if it runs.
+    pub fn process(&mut self) -> Option<u32> {
+        let child = self.running.as_mut()?.child.as_mut()?;
+        matches!(child.try_wait(), Ok(None)).then(|| child.id())
+    }
+
+    /// All that the server logged.
+    pub fn log(&self) -> String {
+        let log = self.running.as_ref().map(|running| std::fs::read_to_string(running.log()));
+        log.and_then(Result::ok).unwrap_or_default()
     }
 
     /// The end of what the server logged, for people who look for what went wrong.
     pub fn last_words(&self) -> String {
-        let log =
-            self.running.as_ref().map(|running| std::fs::read_to_string(running.log()).unwrap_or_default());
-        let log = log.unwrap_or_default();
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
@@ -92,7 +109,7 @@ impl Waxwing {
             let _ = writeln!(text, "store.url = \"{}\"", postgres.database()?);
         }
         std::fs::write(dir.path().join("waxwing.toml"), text).map_err(|error| error.to_string())?;
-        Ok(Running { dir, addresses, child: None })
+        Ok(Running { program: self.program.clone(), dir, addresses, child: None })
     }
 }
 
@@ -134,7 +151,7 @@ impl Running {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(&self.program);
         command
             .args(words)
             .arg("--config")

@@ -190,7 +190,7 @@ fn placeholders(file: &Path, text: &str, wrong: &mut Vec<String>) {
 
 fn rust_files() -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for top in ["crates", "src", "tests", "benches", "xtask", "fuzz/checks", "fuzz/fuzz_targets"] {
+    for top in ["crates", "src", "tests", "benches", "xtask", "fuzz/checks", "fuzz/fuzz_targets", "hostile"] {
         files.extend(files_below(Path::new(top))?);
     }
     files.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));

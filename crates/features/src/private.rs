@@ -13,6 +13,8 @@ use xmpp::xml::{self, Element};
 /// The topic of the notes: one for each name of element, with its namespace and name as key and the elements of that
 /// name as XML.
 pub const TOPIC: &str = "private";
+/// Bytes of the name and the namespace under which something is kept.
+const NAME_BYTES_MAX: usize = 1_000;
 
 /// What this file speaks of itself.
 pub const CARD: Card = Card {
@@ -97,6 +99,9 @@ fn keep(
     let mut fresh: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for child in query.children() {
         fresh.entry(key(child)).or_default().extend_from_slice(child.to_xml().as_bytes());
+    }
+    if fresh.keys().any(|key| key.len() > NAME_BYTES_MAX) {
+        return Err(Condition::PolicyViolation.into());
     }
     let others = rows.iter().filter(|(key, _)| !fresh.contains_key(key));
     let kept: usize = others.map(|(key, value)| key.len() + value.len()).sum();

@@ -1,11 +1,12 @@
 //! Who may connect: limits per address, so that one neighbour cannot take all the room (guarantee G17).
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use server::neighbourhood;
 use tokio::task::AbortHandle;
 
 /// The longest that a new connection is made to wait; one that would wait longer is refused.
@@ -130,17 +131,6 @@ impl Drop for Admitted {
     }
 }
 
-/// An IPv6 network of 64 bits belongs to one neighbour.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +138,7 @@ mod tests {
     const LIMITS: Limits = Limits { per_address: 3, per_second: 10, burst: 2, half_open: 0 };
 
     fn address(text: &str) -> IpAddr {
-        text.parse().unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+        text.parse().unwrap_or(IpAddr::from([0; 16]))
     }
 
     #[test]

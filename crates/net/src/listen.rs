@@ -105,9 +105,10 @@ impl Doors {
         let limits = &node.config.limits;
         let settings = Arc::new(Settings {
             tls: tls.clone(),
-            rate: Rate {
-                bytes_per_second: limits.inbound_bytes_per_second,
-                burst_bytes: limits.inbound_burst_bytes,
+            bytes: Rate { per_second: limits.inbound_bytes_per_second, burst: limits.inbound_burst_bytes },
+            stanzas: Rate {
+                per_second: limits.inbound_stanzas_per_second,
+                burst: limits.inbound_burst_stanzas,
             },
             outbound_bytes: limits.outbound_bytes,
             handshake: Duration::from_secs(limits.tls_seconds),

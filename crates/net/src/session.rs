@@ -39,8 +39,10 @@ thread_local! {
 pub struct Settings {
     /// TLS, and how clients come to it.
     pub tls: Arc<Tls>,
-    /// How fast one client is read.
-    pub rate: Rate,
+    /// How fast one client is read, in bytes.
+    pub bytes: Rate,
+    /// How fast one client is read, in stanzas.
+    pub stanzas: Rate,
     /// Bytes that may wait for a client that does not read.
     pub outbound_bytes: usize,
     /// How long a handshake may take on a direct TLS port.
@@ -139,7 +141,8 @@ pub struct Connection {
     settings: Arc<Settings>,
     admitted: Admitted,
     logged_in: bool,
-    allowance: Allowance,
+    bytes: Allowance,
+    stanzas: Allowance,
     /// What is ready for the socket and has not been taken yet, from `sent` on.
     unsent: Vec<u8>,
     sent: usize,
@@ -154,7 +157,8 @@ pub struct Connection {
 
 impl Connection {
     fn new(session: Session, channel: Channel, settings: Arc<Settings>, admitted: Admitted) -> Self {
-        let allowance = Allowance::new(settings.rate, Instant::now());
+        let now = Instant::now();
+        let (bytes, stanzas) = (Allowance::new(settings.bytes, now), Allowance::new(settings.stanzas, now));
         Connection {
             span: tracing::info_span!("session", id = session.id()),
             session,
@@ -162,7 +166,8 @@ impl Connection {
             settings,
             admitted,
             logged_in: false,
-            allowance,
+            bytes,
+            stanzas,
             unsent: Vec::new(),
             sent: 0,
             timer: None,
@@ -181,12 +186,16 @@ impl Connection {
                 self.session.timeout(now);
             }
             self.session.poll(now, cx);
-            if self.write(cx).is_err() {
+            let Ok(written) = self.write(cx) else {
                 return self.over();
-            }
+            };
             if self.session.is_closed() {
                 ready!(self.bid_farewell(now, cx));
                 return Poll::Ready(());
+            }
+            if written == Moved::Something {
+                // What was not taken from the session while this waited can go now, and nobody else says so.
+                continue;
             }
             self.note_login();
             if self.handshake(now, cx) == Moved::Something {
@@ -226,8 +235,10 @@ impl Connection {
         }
     }
 
-    /// Writes what the session has, all in one, as far as the socket takes it.
-    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    /// Writes what the session has, all in one, as far as the socket takes it. Something was moved when nothing is left
+    /// of what the socket did not take before.
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<Moved> {
+        let waited = self.sent < self.unsent.len();
         loop {
             if self.sent == self.unsent.len() {
                 (self.unsent, self.sent) = (Vec::new(), 0);
@@ -244,7 +255,7 @@ impl Connection {
             }
             if waiting == 0 {
                 self.session.written(0);
-                return Ok(());
+                return Ok(if waited { Moved::Something } else { Moved::Nothing });
             }
             match self.channel.poll_write(cx, &self.unsent[self.sent..]) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
@@ -252,7 +263,7 @@ impl Connection {
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => {
                     self.session.written(self.unsent.len() - self.sent);
-                    return Ok(());
+                    return Ok(Moved::Nothing);
                 }
             }
         }
@@ -291,7 +302,7 @@ impl Connection {
         if !self.session.wants_input() || self.session.wants_tls() {
             return Ok(Moved::Nothing);
         }
-        let Ok(allowed) = self.allowance.check(now) else {
+        let (Ok(allowed), Ok(_)) = (self.bytes.check(now), self.stanzas.check(now)) else {
             return Ok(Moved::Nothing);
         };
         BUFFER.with_borrow_mut(|buffer| {
@@ -304,9 +315,10 @@ impl Connection {
                     Ok(Moved::Something)
                 }
                 Poll::Ready(Ok(Read::Some { carried, plain })) => {
-                    self.allowance.spend(carried, now);
+                    self.bytes.spend(carried, now);
                     if plain > 0 {
-                        self.session.receive(now, &buffer[..plain]);
+                        let stanzas = self.session.receive(now, &buffer[..plain]);
+                        self.stanzas.spend(stanzas, now);
                     }
                     Ok(Moved::Something)
                 }
@@ -316,11 +328,10 @@ impl Connection {
 
     /// Waits: sets the timer for whatever is due first.
     fn rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let slow = match self.session.wants_input() {
-            true => self.allowance.check(Instant::now()).err(),
-            false => None,
-        };
-        let due = [self.session.next_timeout(), slow].into_iter().flatten().min();
+        let now = Instant::now();
+        let paces = [self.bytes.check(now).err(), self.stanzas.check(now).err()];
+        let slow = paces.into_iter().flatten().max().filter(|_| self.session.wants_input());
+        let due = self.session.next_timeout().into_iter().chain(slow).min();
         if let Some(due) = due {
             self.wake_at(due, cx);
         }

@@ -9,6 +9,8 @@ use step::{Domain, Seal};
 use stream::{C2sSettings, Deadlines, ScramHash};
 use xmpp::jid::{BareJid, Jid};
 
+use crate::failed_logins::Allowed;
+
 pub mod keys;
 mod limits;
 mod read;
@@ -183,6 +185,15 @@ impl Config {
     /// Stanzas that are held back from one client at which nobody looks.
     pub fn held_back_stanzas(&self) -> usize {
         self.limits.held_back_stanzas
+    }
+
+    /// Failed logins that mean nothing.
+    pub(crate) fn failed_logins(&self) -> Allowed {
+        let limits = &self.limits;
+        Allowed {
+            per_address: limits.failed_logins_per_address,
+            per_account: limits.failed_logins_per_account,
+        }
     }
 
     /// Bytes that may wait for one client.

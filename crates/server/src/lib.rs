@@ -10,6 +10,7 @@ pub mod directory;
 pub mod door;
 mod entering;
 pub mod entity;
+mod failed_logins;
 mod held_back;
 pub mod host;
 mod kept;
@@ -35,5 +36,6 @@ mod under_way;
 mod work;
 
 pub use config::Config;
+pub use failed_logins::neighbourhood;
 pub use node::{Commands, Node};
 pub use session::Session;

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::door::Door;
 use crate::entering::INLINE;
+use crate::failed_logins::FailedLogins;
 use crate::letter::{Envelope, Letter, Outcome};
 use crate::outgoing::Outgoing;
 use crate::seat::Seat;
@@ -63,6 +64,8 @@ pub struct Node {
     pub directory: Directory,
     /// When it started.
     pub started: Instant,
+    /// Logins that have failed of late.
+    pub(crate) failed_logins: FailedLogins,
     /// The desk's commands, for ad-hoc commands (XEP-0050).
     pub commands: Arc<dyn Commands>,
     domains: BTreeMap<String, Arc<Domain>>,
@@ -90,6 +93,7 @@ impl Node {
             world,
             store,
             commits,
+            failed_logins: FailedLogins::new(config.failed_logins()),
             config,
             commands,
             domains,

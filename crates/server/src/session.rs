@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
 use step::{Return, Returned};
 use store::Lsn;
-use stream::{Answer, C2s, CloseReason, Entry, Event, TlsFacts, TransportFacts};
+use stream::{Answer, C2s, CloseReason, Entry, Event, SaslCondition, TlsFacts, TransportFacts};
 use xmpp::error::{StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 
 use crate::entering::NotEntered;
+use crate::failed_logins::Try;
 use crate::letter::{Envelope, Letter, Resuming};
 use crate::login;
 use crate::node::Node;
@@ -25,6 +27,9 @@ use crate::ticket::Ticket;
 pub const CREDIT_STANZAS: usize = 256;
 /// Bytes of a client's stanzas that may be under way at once.
 pub const CREDIT_BYTES: usize = 512 * 1024;
+
+/// A client for which a quarter of what may wait does wait has its socket not read: it reads its answers first.
+const ANSWERS_SHARE: usize = 4;
 
 /// How long a client waits at most to hear how many of its stanzas have been handled (XEP-0198 §4).
 const ACK_PATIENCE: Duration = Duration::from_secs(2);
@@ -44,6 +49,8 @@ pub struct Session {
     /// Where it sits: at the door of its session, once it is that of a former stream.
     seat: Seat,
     peer: Option<IpAddr>,
+    /// The account that it tries to log in to.
+    tries: Option<BareJid>,
     /// The account it has authenticated as, once it has asked for a resource.
     account: Option<BareJid>,
     /// The id of its client's user agent, if it has told one.
@@ -76,6 +83,7 @@ impl Session {
             seat,
             node: node.clone(),
             peer,
+            tries: None,
             account: None,
             client: None,
             asking: None,
@@ -192,12 +200,12 @@ impl Session {
         }
     }
 
-    /// Bytes have come.
-    pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
+    /// Bytes have come. Returns how many stanzas were whole with them.
+    pub fn receive(&mut self, now: Instant, bytes: &[u8]) -> usize {
         // This task is awake; it need not be woken for what its own stanzas cause.
         self.seat.disarm();
         self.machine.receive(now, bytes);
-        self.hear(now);
+        self.hear(now)
     }
 
     /// Whether the socket is to be read.
@@ -206,6 +214,7 @@ impl Session {
         self.machine.wants_input()
             && stanzas < CREDIT_STANZAS
             && bytes < CREDIT_BYTES
+            && self.seat.queued_bytes() < self.node.config.outbound_bytes() / ANSWERS_SHARE
             && !self.node.commits.log().is_behind()
     }
 
@@ -274,19 +283,28 @@ impl Session {
         self.closed_by_client
     }
 
-    /// Hears what the machine has to say.
-    fn hear(&mut self, now: Instant) {
+    /// Hears what the machine has to say. Returns how many stanzas were among it.
+    fn hear(&mut self, now: Instant) -> usize {
+        let mut stanzas = 0;
         while let Some(event) = self.machine.poll_event() {
             match event {
                 Event::StartTls => self.wants_tls = true,
                 Event::Credentials { account } => {
-                    self.asking = Some(login::credentials(&self.node, account));
+                    let asking = login::credentials(&self.node, account.clone());
+                    self.try_login(now, account, asking);
                 }
                 Event::CheckPassword { account, password } => {
-                    self.asking = Some(login::check_password(&self.node, account, password));
+                    let asking = login::check_password(&self.node, account.clone(), password);
+                    self.try_login(now, account, asking);
                 }
                 Event::Tokens { account, client } => {
-                    self.asking = Some(login::tokens(&self.node, account, client));
+                    let asking = login::tokens(&self.node, account.clone(), client);
+                    self.try_login(now, account, asking);
+                }
+                Event::LoginFailed => {
+                    if let Some(account) = self.tries.take() {
+                        self.node.failed_logins.failed(self.peer, &account, now);
+                    }
                 }
                 Event::Upgrade { account, keys, proven } => {
                     self.asking = Some(login::upgrade(&self.node, account, *keys, *proven));
@@ -302,11 +320,13 @@ impl Session {
                     self.resuming = Some(login::resume(&self.node, account, previd, handled));
                 }
                 Event::Stanza(stanza) => {
+                    stanzas += 1;
                     if let Some(ticket) = self.seat.ticket(Some(&stanza)) {
                         self.post(Letter::Leaving(self.seat.id(), stanza), Some(ticket));
                     }
                 }
                 Event::Settled { answer } => {
+                    stanzas += 1;
                     if let Some(ticket) = self.seat.ticket(None) {
                         self.post(Letter::Settled(self.seat.id(), answer), Some(ticket));
                     }
@@ -331,6 +351,24 @@ impl Session {
                 }
             }
         }
+        stanzas
+    }
+
+    /// The client wants to log in: whether it may try, and after which time, depends on what has failed before.
+    fn try_login(&mut self, now: Instant, account: BareJid, asking: BoxFuture<'static, Answer>) {
+        let judged = self.node.failed_logins.judge(self.peer, &account, now);
+        if judged == Try::Refused {
+            tracing::info!(peer = ?self.peer, %account, "too many logins have failed from this address");
+        }
+        self.tries = Some(account);
+        self.asking = Some(match judged {
+            Try::After(delay) if delay.is_zero() => asking,
+            Try::After(delay) => {
+                let delay = self.node.world.clock.sleep(delay);
+                Box::pin(delay.then(|()| asking))
+            }
+            Try::Refused => Box::pin(ready(Answer::Refused(SaslCondition::TemporaryAuthFailure))),
+        });
     }
 
     /// The client has handled so many stanzas.

@@ -49,7 +49,7 @@ impl Served {
         }
         match self.link.poll_read(Way::Up, context) {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Carried::Bytes(bytes)) => self.session.receive(now, &bytes),
+            Poll::Ready(Carried::Bytes(bytes)) => drop(self.session.receive(now, &bytes)),
             Poll::Ready(Carried::Handshake(facts)) => self.session.tls_ready(now, *facts),
             Poll::Ready(Carried::End) => self.session.peer_closed(now),
         }

@@ -168,6 +168,18 @@ pub const KEYS: &[Key] = &[
     ),
     key("limits.connections_burst", "50", "New connections from one address that need not wait."),
     key(
+        "limits.failed_logins_per_address",
+        "10",
+        "Logins from one address (IPv6: one /64) that may fail in ten minutes. Every further failure has all its\n\
+         logins refused for twice as long, from a second to a quarter of an hour. 0: no limit.",
+    ),
+    key(
+        "limits.failed_logins_per_account",
+        "20",
+        "Logins to one account that may fail in ten minutes, wherever they come from. Beyond it they take longer,\n\
+         by five seconds at most: nobody can lock somebody else out. 0: no limit.",
+    ),
+    key(
         "limits.half_open_connections",
         "5000",
         "Connections that are not logged in, of all addresses; beyond it the oldest is dropped.",
@@ -178,6 +190,12 @@ pub const KEYS: &[Key] = &[
         "Bytes per second that one client may send; a faster one is read slower. 0: no limit.",
     ),
     key("limits.inbound_burst_bytes", "1048576", "Bytes that one client may send at full speed before that."),
+    key(
+        "limits.inbound_stanzas_per_second",
+        "50",
+        "Stanzas per second that one client may send; a faster one is read slower. 0: no limit.",
+    ),
+    key("limits.inbound_burst_stanzas", "500", "Stanzas that one client may send at full speed before that."),
     key(
         "limits.outbound_bytes",
         "1048576",

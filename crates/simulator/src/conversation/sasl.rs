@@ -6,7 +6,16 @@ use super::stage::Binding;
 use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+
+/// Salted passwords by what they are made of: those who log in a thousand times do the costly part once.
+static SALTED: Mutex<BTreeMap<Ingredients, Vec<u8>>> = Mutex::new(BTreeMap::new());
+/// Bytes of the key, rounds, salt and password.
+type Ingredients = (usize, NonZeroU32, Vec<u8>, String);
+/// So many of them.
+const SALTED_MAX: usize = 1_000;
 
 /// The first message of a mechanism, and what is needed to answer the challenge.
 #[derive(Debug)]
@@ -124,8 +133,18 @@ impl Exchange {
         let salt = STANDARD.decode(salt).map_err(|error| error.to_string())?;
         let count: NonZeroU32 = count.parse().map_err(|_| format!("'{count}' iterations"))?;
         let (kdf, mac, hash) = algorithms(&self.attempt.mechanism);
-        let mut salted = vec![0; hash.output_len];
-        pbkdf2::derive(kdf, count, &salt, self.password.as_bytes(), &mut salted);
+        let made_of = (hash.output_len, count, salt, self.password.clone());
+        let mut known = SALTED.lock();
+        if known.len() > SALTED_MAX {
+            known.clear();
+        }
+        let salted = known.entry(made_of).or_insert_with_key(|(length, count, salt, password)| {
+            let mut salted = vec![0; *length];
+            pbkdf2::derive(kdf, *count, salt, password.as_bytes(), &mut salted);
+            salted
+        });
+        let salted = salted.clone();
+        drop(known);
 
         let mut header = self.header.clone().into_bytes();
         header.extend(self.binding.iter().flatten());

@@ -3,6 +3,7 @@
 use super::reader::{self, Node, Trouble};
 use super::stage::{Fortune, Setting};
 use super::template;
+use super::words::{self, Words};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use xmpp::ns;
@@ -200,6 +201,17 @@ impl Script {
         accounts.sort();
         accounts.dedup();
         accounts
+    }
+
+    /// What anybody says, in order, as bytes; what names what came before is left out.
+    pub fn said(&self, password: &str) -> Vec<Vec<u8>> {
+        let mut words = Words::default();
+        self.people.iter().for_each(|(name, jid)| words.introduce(name, jid, password));
+        let said = self.lines.iter().filter_map(|line| match &line.act {
+            Act::Say { text, .. } => words.fill(text).ok(),
+            _ => None,
+        });
+        said.filter_map(|text| words::bytes(&text).ok()).collect()
     }
 
     fn line(&mut self, number: usize, text: &str) -> Result<(), String> {

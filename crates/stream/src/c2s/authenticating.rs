@@ -145,6 +145,9 @@ impl Authenticating {
         if condition != SaslCondition::Aborted {
             self.failures += 1;
         }
+        if condition == SaslCondition::NotAuthorized {
+            line.events.push_back(Event::LoginFailed);
+        }
         if self.failures >= LOGIN_FAILURES_MAX {
             return Err(StreamCondition::PolicyViolation.into());
         }

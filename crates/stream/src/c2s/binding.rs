@@ -2,7 +2,7 @@
 
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::FullJid;
-use xmpp::stanza::{Stanza, Type};
+use xmpp::stanza::{Problem, Stanza, Type};
 use xmpp::xml::Element;
 use xmpp::xml::Top;
 
@@ -55,9 +55,16 @@ impl Binding {
         // RFC 6120 §7.1: no other stanzas before an address.
         let not_authorized = || StreamError::from(StreamCondition::NotAuthorized);
         let read = top.stanza(line.lang.as_deref()).ok_or_else(not_authorized)?;
-        let mut request = read.map_err(|_| not_authorized())?;
+        let mut request = read.map_err(|malformed| match malformed.problem {
+            Problem::From => StreamCondition::InvalidFrom.into(),
+            _ => not_authorized(),
+        })?;
         if request.type_ != Type::Set || !request.has(ns::BIND, "bind") {
             return Err(not_authorized());
+        }
+        // RFC 6120 §8.1.2.1: it may name itself, and nobody else.
+        if request.from.as_ref().is_some_and(|from| from.bare() != *self.identity.account()) {
+            return Err(StreamCondition::InvalidFrom.into());
         }
         (request.to, request.from) = (None, None);
         match wished_resource(&request, &self.identity) {

@@ -40,6 +40,8 @@ pub enum Event {
         /// The id of its user agent.
         client: String,
     },
+    /// Whoever was asked about last could not prove who it is.
+    LoginFailed,
     /// *Asks* to keep keys of one more hash (XEP-0480); answer `Upgraded` or `Refused`.
     Upgrade {
         /// Whose.

@@ -351,7 +351,12 @@ fn name(data: &[u8], at: &mut usize) -> Result<Option<Name>, ScanError> {
                 && (!name.has_prefix() || is_ncname(slice(data, name.prefix())))
         }
     };
-    if is_name { Ok(Some(name)) } else { Err(ScanError::NotWellFormed("not a name")) }
+    match is_name {
+        true => Ok(Some(name)),
+        // RFC 6120 §11.6: what is not UTF-8 is no name of anybody's.
+        false if std::str::from_utf8(slice(data, name.whole())).is_err() => Err(ScanError::Encoding),
+        false => Err(ScanError::NotWellFormed("not a name")),
+    }
 }
 
 fn skip_space(data: &[u8], at: &mut usize) {

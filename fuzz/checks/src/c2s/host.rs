@@ -222,6 +222,7 @@ impl Host {
                 Some(Answer::Tokens(if known { vec![token] } else { Vec::new() }))
             }
             // Nobody in these scripts can compute the proof that comes before.
+            Event::LoginFailed => None,
             Event::Upgrade { .. } => panic!("a task without a proof"),
             Event::Enter(entry) => {
                 assert!(self.machine.is_encrypted() && !self.succeeded, "{entry:?}");

@@ -128,6 +128,7 @@ impl Server {
                     let wrong = Answer::Refused(SaslCondition::NotAuthorized);
                     Some(if right { Answer::Authenticated } else { wrong })
                 }
+                Event::LoginFailed => None,
                 Event::Closed(_) => {
                     self.closed = true;
                     None

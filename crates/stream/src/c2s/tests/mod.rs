@@ -97,6 +97,7 @@ impl Host {
         let mut sent = self.take();
         while let Some(event) = self.machine.poll_event() {
             let answer = match event {
+                Event::LoginFailed => continue,
                 Event::StartTls => Some(Answer::TlsReady(self.tls.clone())),
                 Event::Credentials { account } => Some(match self.refusal {
                     Some(condition) => Answer::Refused(condition),
