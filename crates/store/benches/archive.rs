@@ -110,6 +110,22 @@ async fn measure(engine: &str, url: &StoreUrl, large: u64) {
             ("a page from a day on", ArchiveQuery { start: Some(middle), ..page(Page::First) }),
             ("a rare word, last page", ArchiveQuery { words: words("needle"), ..page(Page::Last) }),
             ("a word in 1 of 100, last page", ArchiveQuery { words: words("hundredth"), ..page(Page::Last) }),
+            (
+                "a word in 1 of 1000, last page",
+                ArchiveQuery { words: words("thousandth"), ..page(Page::Last) },
+            ),
+            (
+                "a word in 1 of 100, with one person",
+                ArchiveQuery { words: words("hundredth"), with: with.clone(), ..page(Page::Last) },
+            ),
+            (
+                "a word in 1 of 100, from a day on",
+                ArchiveQuery { words: words("hundredth"), start: Some(middle), ..page(Page::First) },
+            ),
+            (
+                "words in 1 of 100 and in each, last page",
+                ArchiveQuery { words: words("hundredth montague"), ..page(Page::Last) },
+            ),
             ("a word in each, last page", ArchiveQuery { words: words("montague"), ..page(Page::Last) }),
         ] {
             let mut took = Vec::new();
@@ -139,9 +155,12 @@ fn account(name: &str) -> BareJid {
 fn message(owner: &BareJid, seq: u64) -> ArchiveMessage {
     let rare = if seq % 100_000 == 777 || seq == 5_000 { " needle" } else { "" };
     let hundredth = if seq.is_multiple_of(100) { " hundredth" } else { "" };
-    let body = format!("Art thou not Romeo, and a Montague? word{}{rare}{hundredth}", seq % 5_000);
+    let thousandth = if seq.is_multiple_of(1_000) { " thousandth" } else { "" };
+    let body =
+        format!("Art thou not Romeo, and a Montague? word{}{rare}{hundredth}{thousandth}", seq % 5_000);
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seq);
-    let friend = format!("friend{}@two.test", seq % 50);
+    // Each of them says each of the words.
+    let friend = format!("friend{}@two.test", (seq + seq / 100) % 50);
     let xml = format!(
         "<message from='{friend}/phone' to='{owner}' type='chat' id='m{seq}'><body>{body}</body>\
          <request xmlns='urn:xmpp:receipts'/><markable xmlns='urn:xmpp:chat-markers:0'/></message>"

@@ -6,6 +6,8 @@
 
 mod clear;
 mod page;
+mod walk;
+mod ways;
 mod words;
 
 use std::time::SystemTime;

@@ -169,6 +169,63 @@ fn every_filter_alone_and_with_others() {
     });
 }
 
+#[test]
+fn words_are_found_however_many_messages_have_them() {
+    const ALL: u64 = 12_000;
+    on_both(async |home| {
+        let opened = home.open().await;
+        let said = |seq: u64| {
+            let early = if seq <= 1_000 { "early" } else { "" };
+            let late = if seq > ALL - 48 || seq <= 5 { "late" } else { "" };
+            let often = if seq.is_multiple_of(21) { "often" } else { "" };
+            let rare = if [2, 9_000].contains(&seq) { "rare" } else { "" };
+            words(&format!("each {early} {late} {often} {rare}"))
+        };
+        let carol = |seq: u64| seq.is_multiple_of(4);
+        let kept = |seq| {
+            let with = if carol(seq) { "carol@one.test" } else { "bob@two.test/phone" };
+            keep(ArchiveMessage { with: Jid::new(with).unwrap(), words: said(seq), ..message(seq) })
+        };
+        for chunk in (1..=ALL).collect::<Vec<_>>().chunks(500) {
+            opened.write(chunk.iter().map(|seq| kept(*seq)).collect::<Vec<_>>()).await;
+        }
+        let everybody = |_: &u64| true;
+        for sought in ["each", "early", "late", "often", "rare", "early often", "each rare"] {
+            for (with, fits) in
+                [(None, &everybody as &dyn Fn(&u64) -> bool), (Some("carol@one.test"), &|seq| carol(*seq))]
+            {
+                let with = with.map(|with| Jid::new(with).unwrap());
+                let found: Vec<u64> = (1..=ALL)
+                    .filter(fits)
+                    .filter(|seq| words(sought).iter().all(|word| said(*seq).contains(word)))
+                    .collect();
+                for page in [Page::First, Page::Last, Page::After(4_000), Page::Before(8_000)] {
+                    let (of_page, complete) = part(&found, page, 50);
+                    let query = ArchiveQuery { words: words(sought), with: with.clone(), ..query(page, 50) };
+                    assert_eq!(numbers(&opened, query.clone()).await, (of_page, complete), "{query:?}");
+                }
+            }
+        }
+    });
+}
+
+/// What a page has of so many numbers, and whether that is all in its direction.
+fn part(all: &[u64], page: Page, max: usize) -> (Vec<u64>, bool) {
+    let beyond: Vec<u64> = match page {
+        Page::After(after) => all.iter().copied().filter(|seq| *seq > after).collect(),
+        Page::Before(before) => all.iter().copied().filter(|seq| *seq < before).collect(),
+        Page::First | Page::Last => all.to_vec(),
+    };
+    let (some, rest) = match page {
+        Page::First | Page::After(_) => beyond.split_at(max.min(beyond.len())),
+        Page::Last | Page::Before(_) => {
+            let (rest, some) = beyond.split_at(beyond.len().saturating_sub(max));
+            (some, rest)
+        }
+    };
+    (some.to_vec(), rest.is_empty())
+}
+
 /// Guarantees G6, G13: a clock that goes back changes neither the order nor what is found by time.
 #[test]
 fn times_that_go_back_are_found_all_the_same() {

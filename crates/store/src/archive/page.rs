@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::Stanza;
 
+use super::ways::{ALL, WITH, WORDS_POSTGRES, WORDS_SQLITE, Way};
 use super::{RETRACTABLE, words};
 use crate::db::{Dialect, Row, Value, instant, micros, number, signed};
 use crate::error::StoreError;
@@ -74,96 +75,13 @@ pub struct ArchivedMessage {
     pub xml: Vec<u8>,
 }
 
-/// The statements for one way of finding.
-struct Way {
-    forwards: &'static str,
-    backwards: &'static str,
-    count: &'static str,
-}
-
-macro_rules! way {
-    ($tables:literal, $filters:literal, $by:literal, $limit:literal) => {
-        Way {
-            forwards: way!($tables, $filters, $by, "", $limit),
-            backwards: way!($tables, $filters, $by, " DESC", $limit),
-            count: concat!("SELECT COUNT(*) FROM ", $tables, " WHERE ", $filters),
-        }
-    };
-    ($tables:literal, $filters:literal, $by:literal, $way:literal, $limit:literal) => {
-        concat!(
-            "SELECT a.seq, a.at, b.xml FROM ",
-            $tables,
-            " JOIN archive_bodies b ON b.place = a.body WHERE ",
-            $filters,
-            " ORDER BY ",
-            $by,
-            $way,
-            " LIMIT ",
-            $limit
-        )
-    };
-}
-
-const ALL: Way = way!(
-    "archive a",
-    "a.owner = $1 AND a.seq > $2 AND a.seq < $3 AND a.at >= $4 AND a.at <= $5",
-    "a.seq",
-    "$6"
-);
-const WITH: Way = way!(
-    "archive a",
-    "a.owner = $1 AND a.seq > $2 AND a.seq < $3 AND a.at >= $4 AND a.at <= $5 \
-     AND a.peer = $6 AND (CAST($7 AS TEXT) IS NULL OR a.device = $7)",
-    "a.seq",
-    "$8"
-);
-/// Full-text search is the one thing for which the engines have no common words. Both look into their index first,
-/// however many messages it names.
-const WORDS_SQLITE: Way = way!(
-    "archive_words CROSS JOIN archive a ON a.place = archive_words.rowid",
-    "archive_words MATCH $1 AND a.owner = $2 AND a.seq > $3 AND a.seq < $4 AND a.at >= $5 AND a.at <= $6 \
-     AND (CAST($7 AS TEXT) IS NULL OR a.peer = $7) AND (CAST($8 AS TEXT) IS NULL OR a.device = $8)",
-    "archive_words.rowid",
-    "$9"
-);
-const WORDS_POSTGRES: Way = way!(
-    "(SELECT rowid FROM archive_words WHERE array_to_tsvector(string_to_array(words, ' ')) \
-     @@ CAST(CAST($1 AS TEXT) AS tsquery) OFFSET 0) w \
-     CROSS JOIN LATERAL (SELECT * FROM archive WHERE place = w.rowid OFFSET 0) a",
-    "a.owner = $2 AND a.seq > $3 AND a.seq < $4 AND a.at >= $5 AND a.at <= $6 \
-     AND (CAST($7 AS TEXT) IS NULL OR a.peer = $7) AND (CAST($8 AS TEXT) IS NULL OR a.device = $8)",
-    "a.seq",
-    "$9"
-);
-
-macro_rules! near {
-    ($way:literal) => {
-        concat!(
-            "SELECT a.seq, a.at, b.xml FROM (SELECT CAST(CAST($1 AS TEXT) AS tsquery) AS wanted) q \
-             CROSS JOIN (SELECT a.seq, a.at, a.place, a.body FROM archive a \
-             WHERE a.owner = $2 AND a.seq > $3 AND a.seq < $4 AND a.at >= $5 AND a.at <= $6 \
-             AND (CAST($7 AS TEXT) IS NULL OR a.peer = $7) AND (CAST($8 AS TEXT) IS NULL OR a.device = $8) \
-             ORDER BY a.seq",
-            $way,
-            " LIMIT 1000) a JOIN archive_words w ON w.rowid = a.place JOIN archive_bodies b ON b.place = a.body \
-             WHERE array_to_tsvector(string_to_array(w.words, ' ')) @@ q.wanted ORDER BY a.seq",
-            $way,
-            " LIMIT $9"
-        )
-    };
-}
-
-/// PostgreSQL finds all messages that have a word before it can tell the first of them. A word that is everywhere is
-/// looked for among the next thousand messages, before that.
-const NEAR: [&str; 2] = [near!(""), near!(" DESC")];
-
 /// A query as the statements take it.
-struct Search<'a> {
-    owner: i64,
-    query: &'a ArchiveQuery,
+pub(super) struct Search<'a> {
+    pub(super) owner: i64,
+    pub(super) query: &'a ArchiveQuery,
     /// Numbers between these two.
-    between: (i64, i64),
-    at: (i64, i64),
+    pub(super) between: (i64, i64),
+    pub(super) at: (i64, i64),
 }
 
 impl Store {
@@ -318,17 +236,18 @@ impl Store {
     async fn part(&self, search: &Search<'_>) -> Result<(Vec<ArchivedMessage>, bool), StoreError> {
         let query = search.query;
         let backwards = matches!(query.page, Page::Last | Page::Before(_));
-        let (way, mut values) = search.prepared(self.db().dialect());
-        // One more, which tells whether there are more.
-        values.push(signed(query.max as u64 + 1).into());
-        let sql = if backwards { way.backwards } else { way.forwards };
-        let near = match (self.db().dialect(), query.words.is_empty()) {
-            (Dialect::Postgres, false) => {
-                self.db().read(NEAR[usize::from(backwards)], values.clone()).await?
-            }
-            _ => Vec::new(),
+        let rows = match (self.db().dialect(), query.words.is_empty()) {
+            (Dialect::Postgres, false) => self.walked(search, backwards).await?,
+            _ => None,
         };
-        let rows = if near.len() > query.max { near } else { self.db().read(sql, values).await? };
+        let rows = match rows {
+            Some(rows) => rows,
+            None => {
+                let (way, mut values) = search.prepared(self.db().dialect());
+                values.push(search.limit());
+                self.db().read(if backwards { way.backwards } else { way.forwards }, values).await?
+            }
+        };
         let mut messages = rows.into_iter().map(message).collect::<Result<Vec<_>, _>>()?;
         let found = messages.len();
         messages.truncate(query.max);
@@ -361,25 +280,43 @@ impl Search<'_> {
         if !query.words.is_empty() {
             values.push(match_all(self.owner, &query.words, dialect).into());
         }
-        let numbers = [self.owner, self.between.0, self.between.1, self.at.0, self.at.1];
-        values.extend(numbers.map(Value::from));
-        let peer = query.with.as_ref().map(|with| with.bare().as_str().to_owned());
-        let device = query.with.as_ref().and_then(|with| with.resource()).map(str::to_owned);
-        let way = match (query.words.is_empty(), &peer, dialect) {
+        values.extend(self.filters());
+        let way = match (query.words.is_empty(), &query.with, dialect) {
             (true, None, _) => return (&ALL, values),
             (true, Some(_), _) => &WITH,
-            (false, _, Dialect::Sqlite) => &WORDS_SQLITE,
-            (false, _, Dialect::Postgres) => &WORDS_POSTGRES,
+            (false, with, dialect) => {
+                if with.is_none() {
+                    values.extend([None::<String>, None].map(Value::from));
+                }
+                match dialect {
+                    Dialect::Sqlite => &WORDS_SQLITE,
+                    Dialect::Postgres => &WORDS_POSTGRES,
+                }
+            }
         };
-        values.push(peer.into());
-        values.push(device.into());
         (way, values)
+    }
+
+    /// The archive and its ends, and with whom.
+    pub(super) fn filters(&self) -> Vec<Value<'static>> {
+        let numbers = [self.owner, self.between.0, self.between.1, self.at.0, self.at.1];
+        let mut values: Vec<Value<'static>> = numbers.map(Value::from).into();
+        if let Some(with) = &self.query.with {
+            values.push(with.bare().as_str().to_owned().into());
+            values.push(with.resource().map(str::to_owned).into());
+        }
+        values
+    }
+
+    /// One more than the page has, which tells whether there are more.
+    pub(super) fn limit(&self) -> Value<'static> {
+        signed(self.query.max as u64 + 1).into()
     }
 }
 
 /// All of these words, in messages of this archive: its number is among the words of each of its messages. Words
 /// consist of letters and digits alone, so that nothing in them means anything to an engine.
-fn match_all(owner: i64, words: &[String], dialect: Dialect) -> String {
+pub(super) fn match_all(owner: i64, words: &[String], dialect: Dialect) -> String {
     let (quote, and) = match dialect {
         Dialect::Sqlite => ('"', " AND "),
         Dialect::Postgres => ('\'', " & "),

@@ -8,6 +8,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "sessions that can be resumed", text: include_str!("schema/0002.sql") },
     Step { name: "archives of messages", text: include_str!("schema/0003.sql") },
     Step { name: "clients and their tokens", text: include_str!("schema/0004.sql") },
+    Step { name: "a short list before the index of words", text: include_str!("schema/0005.sql") },
 ];
 
 /// What leads from one schema to the next.
