@@ -73,6 +73,8 @@ pub struct Config {
     pub strangers_may_write: bool,
     /// What push notifications show.
     pub push_shows: PushShows,
+    /// Domains whose archives are kept for other than `limits.archive_days`, and for how many days; 0: for ever.
+    pub archive_days: Vec<(String, u64)>,
     /// Named limits.
     pub limits: Limits,
 }
@@ -104,6 +106,7 @@ impl Default for Config {
             contacts: Vec::new(),
             strangers_may_write: true,
             push_shows: PushShows::default(),
+            archive_days: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -133,20 +136,26 @@ impl Config {
 
     /// The domains as features see them.
     pub fn domains(&self) -> Vec<Domain> {
-        let days = Some(self.limits.archive_days).filter(|days| *days > 0);
         let jids = self.domains.iter().filter_map(|domain| Jid::from_domain(domain).ok());
         jids.map(|jid| Domain {
+            archive_keep: self.archive_keep(jid.domain()),
             jid,
             registration_open: self.registration_open,
             admins: self.admins.clone().into(),
             contacts: self.contacts.clone().into(),
-            archive_keep: days.map(|days| Duration::from_secs(days.saturating_mul(24 * 60 * 60))),
             seal: Seal::default(),
             strangers_may_write: self.strangers_may_write,
             push_shows: self.push_shows,
             limits: self.limits.account(),
         })
         .collect()
+    }
+
+    /// For how long archives of this domain are kept; `None`: for ever.
+    fn archive_keep(&self, domain: &str) -> Option<Duration> {
+        let own = self.archive_days.iter().find(|(of, _)| of == domain);
+        let days = own.map_or(self.limits.archive_days, |(_, days)| *days);
+        (days > 0).then(|| Duration::from_secs(days.saturating_mul(24 * 60 * 60)))
     }
 
     /// Settings of client streams. `secret` is the server's lasting secret.
@@ -258,8 +267,11 @@ mod tests {
             accounts = ["alice@example.org"]
             [sasl]
             mechanisms = ["scram-sha-256"]
+            [archive]
+            days_of = { "example.NET" = 30 }
             [limits]
             roster_items = 5000
+            archive_days = 0
             "#;
         let config = Config::parse(text).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         assert_eq!(config.domains, ["example.org", "example.net"]);
@@ -267,6 +279,8 @@ mod tests {
         assert_eq!(config.scram, [ScramHash::Sha256]);
         assert!(!config.plain && config.registration_open);
         assert_eq!(config.domains()[1].limits.roster_items, 5000);
+        let kept: Vec<_> = config.domains().iter().map(|domain| domain.archive_keep).collect();
+        assert_eq!(kept, [None, Some(Duration::from_secs(30 * 24 * 60 * 60))]);
         assert!(config.domains()[0].is_admin(&config.admins[0]));
         assert_eq!(config.store_url(), "postgres://waxwing@localhost/waxwing");
     }
@@ -312,6 +326,12 @@ mod tests {
                 "line 3: `DIGEST-MD5` is not a mechanism: SCRAM-SHA-512, SCRAM-SHA-256, SCRAM-SHA-1, PLAIN or EXTERNAL",
                 "line 5: `example.org` is not the address of an account, as `alice@example.org`",
             ]
+        );
+        assert_eq!(
+            mistakes(
+                "domains = ['one.test']\n[archive.days_of]\n'one.test' = 1\n'two.test' = 1\n'ONE.test' = 2\n"
+            ),
+            ["line 4: `two.test` is not one of `domains`", "line 5: `one.test` is named twice"]
         );
         assert_eq!(mistakes("listen = ['x']"), ["line 1: `listen` is a section: write `[listen]`"]);
         assert_eq!(

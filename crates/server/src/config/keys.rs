@@ -134,6 +134,11 @@ pub const KEYS: &[Key] = &[
         "What push services are told of a message (XEP-0357): count, how many wait; sender, also who has sent the\n\
          last one; body, also what it says. Push services belong to the makers of clients.",
     ),
+    unset(
+        "archive.days_of",
+        r#"{ "localhost" = 30 }"#,
+        "Domains whose people's archives are kept for so many days, and not for `limits.archive_days`; 0: for ever.",
+    ),
     key(
         "limits.stanza_bytes",
         "262144",
@@ -229,7 +234,8 @@ pub const KEYS: &[Key] = &[
     key(
         "limits.archive_days",
         "365",
-        "Days for which what was said stays in people's archives; 0: for ever. What is older is cleared away.",
+        "Days for which what was said stays in people's archives; 0: for ever. What is older is cleared away.\n\
+         For one domain: archive.days_of.",
     ),
     key("limits.vcard_bytes", "65536", "Bytes of one vCard."),
     key("limits.private_bytes", "262144", "Bytes of all private XML of one account."),

@@ -1,5 +1,6 @@
 //! From the text of a configuration file to settings, or to mistakes that say where they are and what to do.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -44,6 +45,7 @@ struct Raw {
     contact: RawContact,
     push: RawPush,
     strangers: RawStrangers,
+    archive: RawArchive,
     limits: Limits,
 }
 
@@ -123,6 +125,12 @@ struct RawPush {
 #[serde(default, deny_unknown_fields)]
 struct RawStrangers {
     may_write: Option<bool>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct RawArchive {
+    days_of: BTreeMap<Spanned<String>, u64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -221,8 +229,10 @@ impl Reader<'_> {
             self.store_url(&url);
             url.into_inner()
         });
+        let archive_days = self.archive_days(raw.archive.days_of, &domains);
         Config {
             domains,
+            archive_days,
             data_dir: raw.data_dir.unwrap_or(default.data_dir),
             c2s: self.addresses(raw.listen.c2s, default.c2s),
             c2s_tls: self.addresses(raw.listen.c2s_tls, default.c2s_tls),
@@ -264,6 +274,31 @@ impl Reader<'_> {
             }
         }
         domains
+    }
+
+    /// A domain that is not served is a slip of the pen, and its people's messages would stay for another time.
+    fn archive_days(
+        &mut self,
+        raw: BTreeMap<Spanned<String>, u64>,
+        domains: &[String],
+    ) -> Vec<(String, u64)> {
+        let mut in_order: Vec<_> = raw.into_iter().collect();
+        in_order.sort_by_key(|(domain, _)| domain.span().start);
+        let mut of: Vec<(String, u64)> = Vec::new();
+        for (domain, days) in in_order {
+            let jid = Jid::from_domain(domain.get_ref()).ok();
+            match jid.filter(|jid| domains.iter().any(|served| served == jid.domain())) {
+                Some(jid) if of.iter().any(|(known, _)| known == jid.domain()) => {
+                    self.mistake(domain.span(), format!("`{}` is named twice", jid.domain()));
+                }
+                Some(jid) => of.push((jid.domain().to_owned(), days)),
+                None => {
+                    let text = format!("`{}` is not one of `domains`", domain.get_ref());
+                    self.mistake(domain.span(), text);
+                }
+            }
+        }
+        of
     }
 
     /// XEP-0198 §3: in the form of RFC 6120 §4.9.3.19, with an IPv6 address in brackets.
