@@ -69,6 +69,20 @@ fn is_shown_and_erased(house: &Waxwing) {
         "{reports}"
     );
 
+    let purge = |more: &[&str]| order(&[&["archive", "purge", "alice@one.test"], more].concat());
+    assert!(purge(&[]).unwrap_err().contains("--yes"));
+    assert!(purge(&["--older-than-days", "x", "--yes"]).unwrap_err().contains("not a number of days"));
+    assert!(order(&["archive", "purge", "nobody@one.test", "--yes"]).unwrap_err().contains("no account"));
+    let cleared = |said: String| said.split_whitespace().last().map(str::to_owned);
+    assert_eq!(cleared(purge(&["--older-than-days", "1", "--yes"]).unwrap()).as_deref(), Some("0"));
+    assert_eq!(order(&["user", "export", "alice@one.test"]).unwrap(), exported);
+    assert!(order(&["user", "export", "bob@two.test"]).unwrap().contains("where are you?"));
+    let purged = order(&["archive", "purge", "bob@two.test", "--yes"]).unwrap();
+    assert_eq!(cleared(purged).as_deref(), Some("1"));
+    assert!(!order(&["user", "export", "bob@two.test"]).unwrap().contains("where are you?"));
+    // What was hers as well stays hers.
+    assert_eq!(order(&["user", "export", "alice@one.test"]).unwrap(), exported);
+
     let unsure = order(&["user", "erase", "alice@one.test"]).unwrap_err();
     assert!(unsure.contains("--yes"), "{unsure}");
     assert!(order(&["user", "erase", "nobody@one.test", "--yes"]).unwrap_err().contains("no account"));

@@ -6,6 +6,7 @@ use xmpp::secret::Password;
 
 use crate::desk::{Desk, Lines, Refused};
 
+mod archives;
 mod export;
 mod reports;
 mod sessions;
@@ -25,6 +26,8 @@ pub enum Input {
     Domain,
     /// At most so many.
     Count,
+    /// Only what is older than so many days.
+    Days,
     /// The account's address once more: what cannot be undone is meant.
     Confirmation,
 }
@@ -126,6 +129,7 @@ pub const COMMANDS: &[Command] = &[
     users::LAST_LOGIN,
     export::EXPORT,
     export::ERASE,
+    archives::PURGE,
     sessions::LIST,
     sessions::COUNT,
     sessions::END,

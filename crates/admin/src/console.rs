@@ -86,6 +86,7 @@ fn add(tree: Words, words: &'static [&'static str], command: &Command) -> Words 
         None => {
             let about = match *first {
                 "user" => "Add, change, remove, list, export and erase accounts",
+                "archive" => "Clear archives away",
                 "session" => "See and end connections",
                 "report" => "See what people have reported",
                 _ => "",
@@ -103,6 +104,7 @@ fn arg(argument: &Argument) -> Arg {
         Input::Addresses => arg.required(argument.required).num_args(1..).action(ArgAction::Append),
         Input::Domain => arg.long("domain"),
         Input::Count => arg.long("max"),
+        Input::Days => arg.long("older-than-days"),
         Input::Confirmation => {
             Arg::new(argument.name).long("yes").action(ArgAction::SetTrue).help(argument.doc)
         }

@@ -1,7 +1,7 @@
 //! What commands work on: a running server, or the store of one that is stopped.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use store::Store;
@@ -42,6 +42,8 @@ pub trait Desk: Send + Sync {
     fn set_password(&self, account: BareJid, password: Password) -> Outcome<'_, ()>;
     /// Removes an account with everything that is kept of it.
     fn remove_user(&self, account: BareJid) -> Outcome<'_, ()>;
+    /// Clears the archive of an account away, as far as it is older than this; how many messages there were.
+    fn clear_archive(&self, account: BareJid, older_than: Duration) -> Outcome<'_, usize>;
     /// All accounts of a domain, in order.
     fn users(&self, domain: String) -> Outcome<'_, Vec<BareJid>>;
     /// When the owner of an account was last there: now, if connected; `None`: never.
@@ -66,5 +68,5 @@ pub(crate) fn is_missing(account: &BareJid) -> Refused {
 }
 
 pub(crate) fn unreadable(error: &store::StoreError) -> Refused {
-    Refused(format!("the store could not be read: {error}"))
+    Refused(format!("the store could not be used: {error}"))
 }

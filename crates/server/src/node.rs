@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use features::{caps, disco, subscription};
 use futures_channel::oneshot;
@@ -193,6 +193,39 @@ impl Node {
         }
     }
 
+    /// Clears away what is due, a batch of each archive. Returns how many messages there were; none: nothing is due.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or takes nothing now.
+    async fn clear_batch(&self, due: &Due) -> Result<Option<usize>, StoreError> {
+        let clearings = self.store.archive_due(due).await?;
+        if clearings.is_empty() {
+            return Ok(None);
+        }
+        let mut messages = 0;
+        for clearing in clearings {
+            messages += clearing.messages();
+            let appended = self.commits.log().append(Lsn::default(), vec![Write::ArchiveClear(clearing)]);
+            let lsn = appended.map_err(|_| StoreError::Closed)?;
+            if self.commits.settled(lsn).await != Fate::Committed {
+                return Err(StoreError::Full("nothing could be written".to_owned()));
+            }
+        }
+        Ok(Some(messages))
+    }
+
+    /// Clears the archive of an account away, as far as it is older. Returns how many messages there were.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or takes nothing now; what has been cleared away until then stays so.
+    pub async fn clear_archive(&self, account: BareJid, before: SystemTime) -> Result<usize, StoreError> {
+        let (due, mut messages) = (Due::Of(account, before), 0);
+        while let Some(batch) = self.clear_batch(&due).await? {
+            messages += batch;
+        }
+        Ok(messages)
+    }
+
     /// Addresses of all accounts of a domain, in order.
     ///
     /// # Errors
@@ -276,18 +309,8 @@ async fn clear(node: std::sync::Weak<Node>) {
 /// Clears away all that is due, batch by batch: in between others write.
 async fn clear_away(node: &std::sync::Weak<Node>, due: &Due) -> Result<(), StoreError> {
     while let Some(node) = node.upgrade() {
-        let clearings = node.store.archive_due(due).await?;
-        if clearings.is_empty() {
+        if node.clear_batch(due).await?.is_none() {
             return Ok(());
-        }
-        for clearing in clearings {
-            let Ok(lsn) = node.commits.log().append(Lsn::default(), vec![Write::ArchiveClear(clearing)])
-            else {
-                return Ok(());
-            };
-            if node.commits.settled(lsn).await != Fate::Committed {
-                return Ok(());
-            }
         }
     }
     Ok(())

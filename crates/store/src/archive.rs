@@ -91,7 +91,7 @@ impl Store {
 
     /// The number by which an archive is known inside; `None` before its first message. With it, whether its times
     /// do not follow its numbers.
-    async fn archive_owner(&self, owner: &BareJid) -> Result<Option<(i64, bool)>, StoreError> {
+    pub(crate) async fn archive_owner(&self, owner: &BareJid) -> Result<Option<(i64, bool)>, StoreError> {
         const SQL: &str = "SELECT id, bent FROM archive_owners WHERE owner = $1";
         let rows = self.db().read(SQL, vec![owned(owner)]).await?;
         let Some(mut row) = rows.into_iter().next() else { return Ok(None) };

@@ -361,6 +361,13 @@ fn only_the_oldest_are_cleared_away_and_their_numbers_are_not_used_again() {
             [(None, xml("alice", 3)), (None, b"<held/>".to_vec()), (Some(1_200), xml("alice", 1_200))]
         );
 
+        // One account's alone, whatever its domain keeps.
+        let of = |who: &str, seconds: u64| Due::Of(jid(who), at(seconds * 1_000_000));
+        assert_eq!(clear_all(&opened, &of("nobody@one.test", 5_000)).await, 0);
+        assert_eq!(clear_all(&opened, &of("alice@one.test", 1_151)).await, 1);
+        let (left, _) = numbers(&opened, query(Page::First, 1_000)).await;
+        assert_eq!(left, (1_151..=1_201).collect::<Vec<_>>());
+
         clear_all(&opened, &before(5_000)).await;
         assert!(numbers(&opened, query(Page::First, 9)).await.0.is_empty());
         let state = opened.store.archive_state(&alice).await.unwrap();

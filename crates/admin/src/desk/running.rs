@@ -1,7 +1,7 @@
 //! The desk of a running server: orders go to the accounts themselves, so that sessions hear of them.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use server::Node;
 use server::entity::Entity;
@@ -76,6 +76,14 @@ impl Desk for Running {
     fn remove_user(&self, account: BareJid) -> Outcome<'_, ()> {
         Box::pin(async move {
             self.0.ask(&account, Letter::Remove).await.map_err(|error| refused(&account, &error))
+        })
+    }
+
+    fn clear_archive(&self, account: BareJid, older_than: Duration) -> Outcome<'_, usize> {
+        Box::pin(async move {
+            let now = self.0.world.clock.wall();
+            let Some(before) = now.checked_sub(older_than) else { return Ok(0) };
+            self.0.clear_archive(account, before).await.map_err(|error| unreadable(&error))
         })
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use server::Config;
 use step::World;
-use store::{Fate, Store, Write};
+use store::{Due, Fate, Store, Write};
 use xmpp::jid::{BareJid, FullJid, Jid};
 use xmpp::secret::Password;
 
@@ -90,6 +90,24 @@ impl Desk for Stopped {
                 return Err(is_missing(&account));
             }
             self.write(Write::AccountRemove { account }).await
+        })
+    }
+
+    fn clear_archive(&self, account: BareJid, older_than: Duration) -> Outcome<'_, usize> {
+        Box::pin(async move {
+            let now = self.world.clock.wall();
+            let Some(before) = now.checked_sub(older_than) else { return Ok(0) };
+            let (due, mut messages) = (Due::Of(account, before), 0);
+            loop {
+                let clearings = self.store.archive_due(&due).await.map_err(|error| unreadable(&error))?;
+                if clearings.is_empty() {
+                    return Ok(messages);
+                }
+                for clearing in clearings {
+                    messages += clearing.messages();
+                    self.write(Write::ArchiveClear(clearing)).await?;
+                }
+            }
         })
     }
 

@@ -1,8 +1,11 @@
-//! Clearing archives away: what is older than a domain keeps it, and what accounts have left that are gone.
+//! Clearing archives away: what is older than a domain keeps it, what accounts have left that are gone, and what an
+//! operator wants to be gone of one.
 
 use std::time::SystemTime;
 
-use crate::db::{Sink, Value, micros, number, signed};
+use xmpp::jid::BareJid;
+
+use crate::db::{Sink, micros, number, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -18,6 +21,8 @@ pub enum Due {
     Gone,
     /// Messages of a domain that are older.
     Before(String, SystemTime),
+    /// Messages of an account that are older.
+    Of(BareJid, SystemTime),
 }
 
 /// The oldest messages of one archive, up to one.
@@ -25,8 +30,16 @@ pub enum Due {
 pub struct Clearing {
     owner: i64,
     up_to: u64,
+    messages: usize,
     /// The archive goes with them.
     whole: bool,
+}
+
+impl Clearing {
+    /// How many messages there are, where that is known: of accounts that are gone nobody counts them.
+    pub fn messages(&self) -> usize {
+        self.messages
+    }
 }
 
 impl Store {
@@ -39,6 +52,12 @@ impl Store {
         match due {
             Due::Gone => self.archives_gone().await,
             Due::Before(domain, before) => self.archives_before(domain, micros(*before)).await,
+            Due::Of(account, before) => match self.archive_owner(account).await? {
+                Some((owner, _)) => {
+                    Ok(self.oldest(owner, micros(*before), BATCH).await?.into_iter().collect())
+                }
+                None => Ok(Vec::new()),
+            },
         }
     }
 
@@ -51,8 +70,10 @@ impl Store {
             let owner = row.integer(0)?;
             let last = self.db().read(LAST, vec![owner.into(), BATCH.into()]).await?;
             clearings.push(match last.into_iter().next() {
-                Some(mut row) => Clearing { owner, up_to: number(row.integer(0)?)?, whole: false },
-                None => Clearing { owner, up_to: i64::MAX as u64, whole: true },
+                Some(mut row) => {
+                    Clearing { owner, up_to: number(row.integer(0)?)?, messages: 0, whole: false }
+                }
+                None => Clearing { owner, up_to: i64::MAX as u64, messages: 0, whole: true },
             });
         }
         Ok(clearings)
@@ -61,7 +82,6 @@ impl Store {
     async fn archives_before(&self, domain: &str, before: i64) -> Result<Vec<Clearing>, StoreError> {
         const OWNERS: &str = "SELECT id FROM archive_owners WHERE domain = $1 AND id > $2 AND owner IS NOT NULL \
              ORDER BY id LIMIT $3";
-        const OLDEST: &str = "SELECT seq, at FROM archive WHERE owner = $1 ORDER BY seq LIMIT $2";
         let (mut clearings, mut after) = (Vec::new(), 0);
         loop {
             let values = vec![domain.to_owned().into(), after.into(), ARCHIVES.into()];
@@ -72,28 +92,27 @@ impl Store {
             for mut row in owners {
                 after = row.integer(0)?;
                 // Most archives have nothing that is old enough.
-                for limit in [1, BATCH] {
-                    let oldest: Vec<Value<'static>> = vec![after.into(), limit.into()];
-                    let mut up_to = None;
-                    for mut row in self.db().read(OLDEST, oldest).await? {
-                        if row.integer(1)? >= before {
-                            break;
-                        }
-                        up_to = Some(number(row.integer(0)?)?);
-                    }
-                    match up_to {
-                        None => break,
-                        Some(up_to) if limit == BATCH => {
-                            clearings.push(Clearing { owner: after, up_to, whole: false });
-                        }
-                        Some(_) => {}
-                    }
+                if self.oldest(after, before, 1).await?.is_some() {
+                    clearings.extend(self.oldest(after, before, BATCH).await?);
                 }
             }
             if clearings.len() as i64 >= ARCHIVES {
                 return Ok(clearings);
             }
         }
+    }
+
+    /// The oldest messages of an archive that came before, so many at most.
+    async fn oldest(&self, owner: i64, before: i64, limit: i64) -> Result<Option<Clearing>, StoreError> {
+        const OLDEST: &str = "SELECT seq, at FROM archive WHERE owner = $1 ORDER BY seq LIMIT $2";
+        let (mut up_to, mut messages) = (None, 0);
+        for mut row in self.db().read(OLDEST, vec![owner.into(), limit.into()]).await? {
+            if row.integer(1)? >= before {
+                break;
+            }
+            (up_to, messages) = (Some(number(row.integer(0)?)?), messages + 1);
+        }
+        Ok(up_to.map(|up_to| Clearing { owner, up_to, messages, whole: false }))
     }
 }
 
