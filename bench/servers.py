@@ -127,6 +127,8 @@ class Server:
             command = ["taskset", "-c", self.cores, *command]
         if self.user:
             command = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--init-groups", *command]
+        if self.answers():
+            raise RuntimeError(f"somebody else has port {self.starttls}")
         log = open(self.dir / "output.log", "ab")
         begun = time.monotonic()
         self._process = subprocess.Popen(

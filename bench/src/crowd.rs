@@ -166,6 +166,20 @@ impl Crowd {
         Ok(())
     }
 
+    /// Turns until this time, and on until something has been done: a window in which nothing was says nothing.
+    ///
+    /// # Errors
+    /// As [`Crowd::turn`].
+    pub fn turn_for<S: Scene>(
+        &mut self,
+        time: Duration,
+        scene: &mut S,
+        is_something: impl Fn(&S) -> bool,
+    ) -> Result<(), String> {
+        self.turn_until(Instant::now() + time, scene)?;
+        self.turn_while(scene, |scene| !is_something(scene))
+    }
+
     /// Turns until the scene is so.
     ///
     /// # Errors

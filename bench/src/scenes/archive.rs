@@ -101,7 +101,7 @@ pub fn run(
     crowd.turn_until(Instant::now() + span.settle, &mut reading)?;
     reading.waits.clear();
     let window = Window::open(server);
-    crowd.turn_until(Instant::now() + span.time, &mut reading)?;
+    crowd.turn_for(span.time, &mut reading, |reading| reading.waits.count() > 0)?;
     let used = window.close();
     let mut found = found(reading.waits.count(), used, &mut reading.waits);
     found["short"] = json!(reading.short);

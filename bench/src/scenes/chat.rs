@@ -146,7 +146,7 @@ pub fn run(crowd: &mut Crowd, server: Server, domain: &str, chat: Chat, span: Sp
     crowd.turn_until(Instant::now() + span.settle, &mut talk)?;
     talk.waits.clear();
     let window = Window::open(server);
-    crowd.turn_until(Instant::now() + span.time, &mut talk)?;
+    crowd.turn_for(span.time, &mut talk, |talk| talk.waits.count() > 0)?;
     let used = window.close();
     let mut found = found(talk.waits.count(), used, &mut talk.waits);
     talk.goes_on = false;

@@ -127,7 +127,7 @@ pub fn run(
     let window = Window::open(server);
     storm.waits.clear();
     storm.resumed = 0;
-    crowd.turn_until(Instant::now() + span.time, &mut storm)?;
+    crowd.turn_for(span.time, &mut storm, |storm| storm.waits.count() > 0)?;
     let used = window.close();
     let units = storm.waits.count();
     storm.open = false;

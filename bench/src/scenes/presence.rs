@@ -209,7 +209,7 @@ pub fn run(crowd: &mut Crowd, server: Server, people: u32, circle: u32, span: Sp
     going.delivered = 0;
     going.waits.clear();
     let window = Window::open(server);
-    crowd.turn_until(Instant::now() + span.time, &mut going)?;
+    crowd.turn_for(span.time, &mut going, |going| going.waits.count() > 0)?;
     let used = window.close();
     let mut found = found(going.delivered, used, &mut going.waits);
     found["peak_kib"] = json!(server.memory().peak);
