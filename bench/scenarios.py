@@ -96,6 +96,11 @@ SCENARIOS = [
     _chat(
         "growth-10000", "chat with 10,000 idle sessions", background=10_000, servers=XMPP, to_own=("growth-100", 1.2)
     ),
+    # As many as fit where a process may have 20,000 files.
+    _chat(
+        "growth-18000", "chat with 18,000 idle sessions", background=18_000, servers=("waxwing",),
+        to_own=("growth-100", 1.2),
+    ),
     _chat(
         "growth-50000", "chat with 50,000 idle sessions", background=50_000, servers=("waxwing",),
         to_own=("growth-100", 1.2),
