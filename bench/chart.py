@@ -5,22 +5,20 @@ from xml.sax.saxutils import escape
 
 COLOURS = {"waxwing": "#c2410c", "ejabberd": "#2563eb", "prosody": "#15803d", "floor": "#6b7280"}
 NAMES = {"waxwing": "Waxwing", "ejabberd": "ejabberd", "prosody": "Prosody", "floor": "the floor"}
-WIDTH, ROW, LEFT, RIGHT = 760, 16, 300, 80
+WIDTH, ROW, LEFT, RIGHT = 860, 16, 420, 80
 
 
 def bars(title, groups):
-    """One bar for each server in each group, on a logarithmic scale; groups are (label, {server: value}, unit)."""
+    """One bar for each server in each group, as long as its share of the most; groups are (label, {server: value}, unit)."""
     groups = [(label, {name: value for name, value in values.items() if value}, unit) for label, values, unit in groups]
-    groups = [group for group in groups if group[1]]
+    groups = [group for group in groups if len(group[1]) > 1]
     lines, y = [], 40
     for label, values, unit in groups:
-        least, most = min(values.values()), max(values.values())
+        most = max(values.values())
         middle = y + len(values) * ROW / 2 + 4
         lines.append(_text(LEFT - 10, middle, f"{label} ({unit})", "end"))
         for name, value in values.items():
-            # Each group has a scale of its own: half of the least is where its bars begin.
-            share = math.log(value / (least / 2)) / math.log(most / (least / 2))
-            width = max(2, share * (WIDTH - LEFT - RIGHT))
+            width = max(2, value / most * (WIDTH - LEFT - RIGHT))
             lines.append(
                 f'<rect x="{LEFT}" y="{y}" width="{width:.0f}" height="{ROW - 3}" fill="{COLOURS[name]}"/>'
                 + _text(LEFT + width + 5, y + ROW - 5, number(value))

@@ -32,7 +32,7 @@ def write():
         for scenario in SCENARIOS
         if not scenario.name.startswith(("growth", "cores"))
     ]
-    cost = chart.bars("What a unit of work costs (each row on its own logarithmic scale)", values)
+    cost = chart.bars("What a unit of work costs (shorter is better; each row has a scale of its own)", values)
     (CHARTS / "cost.svg").write_text(cost)
     (CHARTS / "growth.svg").write_text(
         chart.lines(

@@ -169,7 +169,9 @@ class Waxwing(Server):
 
     @classmethod
     def version(cls):
-        said = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+        # The commit that last changed the server, not the bench.
+        command = ["git", "log", "-1", "--format=%h", "--", "crates", "src"]
+        said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         return said.stdout.strip()
 
     def prepare(self):

@@ -12,6 +12,8 @@ use crate::measured::{Server, Waits, Window};
 use crate::session::Session;
 use crate::text::{account, attribute};
 
+/// How long all answers to one person's requests may take; who then lacks contacts asks again.
+const PATIENCE: Duration = Duration::from_secs(10);
 const GOES: &[u8] = b"<presence type='unavailable'><status>gone for lunch</status></presence>";
 const COMES: &[u8] = b"<presence><show>chat</show><status>here again</status>\
       <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://bench.example' \
@@ -98,10 +100,17 @@ pub fn acquaint(crowd: &mut Crowd, domain: &str, people: u32, circle: u32) -> Re
             making.ask(numbers[own as usize], own, crowd.wishes());
             asked += circle - 1;
         }
-        crowd.turn_while(&mut making, |making| making.done < before + asked)?;
+        let end = Instant::now() + PATIENCE;
+        crowd.turn_while(&mut making, |making| making.done < before + asked && Instant::now() < end)?;
     }
     making.wanted = true;
     for attempt in 0..20 {
+        // ejabberd has been seen to lose an answer among many at once.
+        if attempt > 0 {
+            for own in (0..people).filter(|own| !making.rosters.contains(own)) {
+                making.ask(numbers[own as usize], own, crowd.wishes());
+            }
+        }
         for (own, who) in
             numbers.iter().enumerate().filter(|(own, _)| !making.rosters.contains(&(*own as u32)))
         {
