@@ -148,7 +148,7 @@ def _load(server, words, seconds):
     command += ["--door", server.door, "--domain", DOMAIN, "--password", PASSWORD, "--seconds", seconds]
     ended = subprocess.run([str(word) for word in command], capture_output=True, text=True, cwd=ROOT, timeout=1800)
     if not ended.stdout.strip():
-        return {"failed": ended.stderr.strip()[-300:]}
+        raise RuntimeError(f"the load ended with {ended.returncode}: {ended.stderr.strip()[-300:]}")
     found = json.loads(ended.stdout.strip().splitlines()[-1])
     if "failed" in found:
         raise RuntimeError(found["failed"])
