@@ -189,8 +189,17 @@ fn placeholders(file: &Path, text: &str, wrong: &mut Vec<String>) {
 }
 
 fn rust_files() -> Result<Vec<PathBuf>> {
-    const TOPS: [&str; 9] =
-        ["crates", "src", "tests", "benches", "bench", "xtask", "fuzz/checks", "fuzz/fuzz_targets", "hostile"];
+    const TOPS: [&str; 9] = [
+        "crates",
+        "src",
+        "tests",
+        "benches",
+        "bench",
+        "xtask",
+        "fuzz/checks",
+        "fuzz/fuzz_targets",
+        "hostile",
+    ];
     let mut files = Vec::new();
     for top in TOPS {
         files.extend(files_below(Path::new(top))?);
