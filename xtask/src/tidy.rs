@@ -189,8 +189,19 @@ fn placeholders(file: &Path, text: &str, wrong: &mut Vec<String>) {
 }
 
 fn rust_files() -> Result<Vec<PathBuf>> {
+    const TOPS: [&str; 9] = [
+        "crates",
+        "src",
+        "tests",
+        "benches",
+        "bench",
+        "xtask",
+        "fuzz/checks",
+        "fuzz/fuzz_targets",
+        "hostile",
+    ];
     let mut files = Vec::new();
-    for top in ["crates", "src", "tests", "benches", "xtask", "fuzz/checks", "fuzz/fuzz_targets", "hostile"] {
+    for top in TOPS {
         files.extend(files_below(Path::new(top))?);
     }
     files.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));

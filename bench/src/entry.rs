@@ -1,0 +1,259 @@
+//! How one session comes in: from the stream's header to where a person can talk.
+
+use std::io::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use stream::sasl::ht;
+
+use crate::manner::{Manner, Peer};
+use crate::scram::{Exchange, MECHANISMS, Salted};
+use crate::text::{account, attribute, contains, inside};
+
+/// By what a session comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// A password, then a resource: the old profile, which every server has.
+    Password,
+    /// A password in SASL2 (XEP-0388), with a token asked for (XEP-0484).
+    PasswordForToken,
+    /// That token, all said at once.
+    Token(String),
+    /// The token, and a stream that goes on (XEP-0198 §5).
+    Resume {
+        /// The token.
+        token: String,
+        /// The id of the stream.
+        stream: String,
+        /// Stanzas that the client had of it.
+        handled: u32,
+    },
+}
+
+/// What is to be done next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The server is waited for.
+    Wait,
+    /// TLS is negotiated now.
+    Secure,
+    /// A new stream begins on the connection.
+    Restart,
+    /// The person is in.
+    In,
+}
+
+/// A session's entry.
+#[derive(Debug)]
+pub struct Entry {
+    way: Way,
+    account: u32,
+    exchange: Option<(Exchange, bool)>,
+    authenticated: bool,
+    awaited: Option<u32>,
+    /// The token that the server has given.
+    pub token: Option<String>,
+    /// The stream's id, to go on with it.
+    pub stream: Option<String>,
+    /// Whether the former stream goes on.
+    pub resumed: bool,
+}
+
+impl Entry {
+    /// An entry of this account.
+    pub fn new(account: u32, way: Way) -> Self {
+        Entry {
+            way,
+            account,
+            exchange: None,
+            authenticated: false,
+            awaited: None,
+            token: None,
+            stream: None,
+            resumed: false,
+        }
+    }
+
+    /// What is said first on a connection, and again when it is secure.
+    pub fn open(&self, manner: &Manner, secure: bool, out: &mut Vec<u8>) {
+        if manner.peer == Peer::Floor {
+            let _ = write!(out, "<group id='{}'/>", self.account / manner.group);
+            return;
+        }
+        header(manner, out);
+        match &self.way {
+            Way::Token(token) if secure => self.show(token, manner, "", out),
+            Way::Resume { token, stream, handled } if secure => {
+                let wish = format!("<resume xmlns='urn:xmpp:sm:3' previd='{stream}' h='{handled}'/>");
+                self.show(token, manner, &wish, out);
+            }
+            _ => {}
+        }
+    }
+
+    fn show(&self, token: &str, manner: &Manner, wish: &str, out: &mut Vec<u8>) {
+        let message = STANDARD.encode(ht::initiator(&format!("u{}", self.account), token, b""));
+        let more = format!("<fast xmlns='urn:xmpp:fast:0'/>{wish}");
+        self.authenticate("HT-SHA-256-NONE", &message, &more, manner, out);
+    }
+
+    fn authenticate(&self, mechanism: &str, message: &str, more: &str, manner: &Manner, out: &mut Vec<u8>) {
+        let enable = if manner.managed { "<enable xmlns='urn:xmpp:sm:3' resume='true'/>" } else { "" };
+        let carbons = if manner.carbons { "<enable xmlns='urn:xmpp:carbons:2'/>" } else { "" };
+        let _ = write!(
+            out,
+            "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='{mechanism}'>\
+             <initial-response>{message}</initial-response>\
+             <user-agent id='d4565fa7-4d72-4749-b3d3-{:012x}'/>\
+             <bind xmlns='urn:xmpp:bind:0'><tag>bench</tag>{enable}{carbons}</bind>{more}</authenticate>",
+            self.account
+        );
+    }
+
+    /// What follows from an element that the server sent.
+    ///
+    /// # Errors
+    /// Why the person does not come in.
+    pub fn heard(
+        &mut self,
+        name: &str,
+        xml: &[u8],
+        manner: &Manner,
+        salted: &mut Salted,
+        out: &mut Vec<u8>,
+    ) -> Result<Next, String> {
+        match name {
+            "features" if self.authenticated && self.way == Way::Password => {
+                out.extend_from_slice(
+                    b"<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>",
+                );
+            }
+            "features" if self.authenticated => {}
+            "features"
+                if contains(xml, "urn:ietf:params:xml:ns:xmpp-tls") && manner.peer == Peer::StartTls =>
+            {
+                out.extend_from_slice(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+            }
+            "proceed" => return Ok(Next::Secure),
+            "features" => self.begin(xml, manner, out)?,
+            "challenge" => {
+                let (exchange, again) = self.exchange.as_ref().ok_or("a challenge that nobody asked for")?;
+                let answer = exchange.answer(
+                    inside(xml, "challenge").unwrap_or_default(),
+                    &manner.password,
+                    salted,
+                )?;
+                let ns = if *again { "urn:xmpp:sasl:2" } else { "urn:ietf:params:xml:ns:xmpp-sasl" };
+                let _ = write!(out, "<response xmlns='{ns}'>{answer}</response>");
+            }
+            "success" if self.way == Way::Password => {
+                self.authenticated = true;
+                header(manner, out);
+                return Ok(Next::Restart);
+            }
+            "success" => return Ok(self.succeeded(xml, manner, out)),
+            "in" if manner.peer == Peer::Floor => return Ok(Next::In),
+            "iq" if attribute(xml, "type") == Some("result") && attribute(xml, "id") == Some("bind") => {
+                let mut awaited = 0;
+                if manner.managed {
+                    out.extend_from_slice(b"<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+                    awaited += 1;
+                }
+                if manner.carbons {
+                    out.extend_from_slice(
+                        b"<iq type='set' id='in1'><enable xmlns='urn:xmpp:carbons:2'/></iq>",
+                    );
+                    awaited += 1;
+                }
+                self.settle(awaited, manner, out);
+            }
+            "iq" if attribute(xml, "id").is_some_and(|id| id.starts_with("in")) => {
+                if attribute(xml, "type") != Some("result") {
+                    return Err(refused(xml));
+                }
+                self.awaited = self.awaited.map(|awaited| awaited - 1);
+            }
+            "enabled" => {
+                self.stream = attribute(xml, "id").map(str::to_owned);
+                self.awaited = self.awaited.map(|awaited| awaited - 1);
+            }
+            "presence" if attribute(xml, "from").and_then(account) == Some(self.account) => {
+                self.awaited = self.awaited.map(|awaited| awaited - 1);
+            }
+            "failure" | "error" | "failed" => return Err(refused(xml)),
+            _ => {}
+        }
+        Ok(if self.awaited == Some(0) { Next::In } else { Next::Wait })
+    }
+
+    /// What everybody asks for once there is an address.
+    fn settle(&mut self, already: u32, manner: &Manner, out: &mut Vec<u8>) {
+        let mut awaited = already + 1;
+        if manner.unarchived {
+            out.extend_from_slice(
+                b"<iq type='set' id='in2'><prefs xmlns='urn:xmpp:mam:2' default='never'><always/><never/></prefs></iq>",
+            );
+            awaited += 1;
+        }
+        out.extend_from_slice(b"<iq type='get' id='in3'><query xmlns='jabber:iq:roster'/></iq>");
+        if manner.available {
+            out.extend_from_slice(b"<presence/>");
+            awaited += 1;
+        }
+        self.awaited = Some(awaited);
+    }
+
+    fn begin(&mut self, xml: &[u8], manner: &Manner, out: &mut Vec<u8>) -> Result<(), String> {
+        if matches!(self.way, Way::Token(_) | Way::Resume { .. }) {
+            return Ok(());
+        }
+        let offered = |name: &&&str| contains(xml, &format!(">{name}<"));
+        let mechanism = MECHANISMS.iter().find(offered).ok_or_else(|| refused(xml))?;
+        let (exchange, first) =
+            Exchange::begin(mechanism, &format!("u{}", self.account), u64::from(self.account));
+        let again = self.way == Way::PasswordForToken;
+        if again {
+            let wish = "<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>";
+            self.authenticate(mechanism, &first, wish, manner, out);
+        } else {
+            let _ = write!(
+                out,
+                "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{first}</auth>"
+            );
+        }
+        self.exchange = Some((exchange, again));
+        Ok(())
+    }
+
+    /// The end of SASL2: the resource is there already, or the former stream goes on.
+    fn succeeded(&mut self, xml: &[u8], manner: &Manner, out: &mut Vec<u8>) -> Next {
+        self.authenticated = true;
+        let part = |name: &str| memchr::memmem::find(xml, name.as_bytes()).map(|at| &xml[at..]);
+        let token = part("<token").and_then(|part| attribute(part, "token")).map(str::to_owned);
+        self.token = token.or(match &self.way {
+            Way::Token(token) | Way::Resume { token, .. } => Some(token.clone()),
+            _ => None,
+        });
+        if let (Some(_), Way::Resume { stream, .. }) = (part("<resumed"), &self.way) {
+            self.stream = Some(stream.clone());
+            self.resumed = true;
+            return Next::In;
+        }
+        self.stream = part("<enabled").and_then(|part| attribute(part, "id")).map(str::to_owned);
+        self.settle(0, manner, out);
+        Next::Wait
+    }
+}
+
+fn header(manner: &Manner, out: &mut Vec<u8>) {
+    let _ = write!(
+        out,
+        "<?xml version='1.0'?><stream:stream to='{}' version='1.0' xmlns='jabber:client' \
+         xmlns:stream='http://etherx.jabber.org/streams'>",
+        manner.domain
+    );
+}
+
+fn refused(xml: &[u8]) -> String {
+    format!("the server says {}", String::from_utf8_lossy(xml))
+}
