@@ -301,6 +301,9 @@ class Ejabberd(Server):
                 self._process.wait(timeout=20)
             except subprocess.SubprocessError:
                 os.kill(self.pid, 9)
+        elif self._process and self._process.poll() is None:
+            # Told to stop while it starts: the shell script would leave the Erlang machine behind.
+            os.kill(self.find(), 9)
         super().stop()
 
     def fill_archive(self, messages):
