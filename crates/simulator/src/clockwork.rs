@@ -30,6 +30,8 @@ struct Shared {
 
 struct State {
     elapsed: Duration,
+    /// What the time of day shows at the beginning, by which it has been set since.
+    day: Duration,
     chance: Chance,
     ready: Vec<u64>,
     tasks: BTreeMap<u64, Arc<Task>>,
@@ -83,6 +85,7 @@ impl Clockwork {
             base: an_instant(),
             state: Mutex::new(State {
                 elapsed: Duration::ZERO,
+                day: FIRST_DAY,
                 chance: Chance::new(seed),
                 ready: Vec::new(),
                 tasks: BTreeMap::new(),
@@ -146,6 +149,18 @@ impl Clockwork {
     /// Virtual time since the beginning.
     pub fn elapsed(&self) -> Duration {
         self.0.state.lock().elapsed
+    }
+
+    /// The time of day; it need not go on with what passes.
+    pub fn wall(&self) -> SystemTime {
+        let state = self.0.state.lock();
+        SystemTime::UNIX_EPOCH + state.day + state.elapsed
+    }
+
+    /// Sets the time of day on, or back.
+    pub fn set_day(&self, set: impl FnOnce(Duration) -> Duration) {
+        let mut state = self.0.state.lock();
+        state.day = set(state.day);
     }
 
     /// Ready when the time has passed.
@@ -328,7 +343,7 @@ impl Clock for Life {
     }
 
     fn wall(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + FIRST_DAY + self.clockwork.elapsed()
+        self.clockwork.wall()
     }
 
     fn sleep(&self, delay: Duration) -> BoxFuture<'static, ()> {

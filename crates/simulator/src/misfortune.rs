@@ -1,4 +1,5 @@
-//! What goes wrong in a rehearsal: connections break, the disk is slow, full or away, the node is killed.
+//! What goes wrong in a rehearsal: connections break, the disk is slow, full or away, the clock is set, the node is
+//! killed.
 
 use std::time::Duration;
 
@@ -12,15 +13,17 @@ pub struct Faults {
     pub cuts: bool,
     /// Commits are slow, groups are lost, reads fail.
     pub storage: bool,
+    /// The time of day is set on, or back.
+    pub clock: bool,
     /// The node is killed at any instant.
     pub kills: bool,
 }
 
 impl Faults {
     /// Everything.
-    pub const ALL: Faults = Faults { cuts: true, storage: true, kills: true };
+    pub const ALL: Faults = Faults { cuts: true, storage: true, clock: true, kills: true };
     /// Nothing.
-    pub const NONE: Faults = Faults { cuts: false, storage: false, kills: false };
+    pub const NONE: Faults = Faults { cuts: false, storage: false, clock: false, kills: false };
 }
 
 /// Misfortune strikes now and then, until everything is to come to rest.
@@ -34,7 +37,7 @@ pub async fn befall(play: Play, faults: Faults) {
         if play.is_settling() {
             return;
         }
-        match play.clockwork().draw(|chance| chance.below(6)) {
+        match play.clockwork().draw(|chance| chance.below(7)) {
             0 | 1 if faults.cuts => {
                 play.count("cuts");
                 play.house().cut_one();
@@ -58,7 +61,16 @@ pub async fn befall(play: Play, faults: Faults) {
                 pause(50, 1_000).await;
                 play.house().fail_reads(false);
             }
-            5 if faults.kills => {
+            5 if faults.clock => {
+                play.count("clocks set");
+                let by =
+                    Duration::from_secs(play.clockwork().draw(|chance| *chance.pick(&[2, 3_600, 86_400])));
+                match play.clockwork().draw(|chance| chance.once_in(2)) {
+                    true => play.clockwork().set_day(|day| day + by),
+                    false => play.clockwork().set_day(|day| day.saturating_sub(by)),
+                }
+            }
+            6 if faults.kills => {
                 play.kill();
                 pause(1, 2_000).await;
                 if let Err(why) = play.house().start() {
