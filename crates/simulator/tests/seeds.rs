@@ -38,7 +38,16 @@ fn small_worlds_keep_every_rule() {
     let counts = counts.into_inner().unwrap();
     println!("{SEEDS} seeds: {counts:?}");
     // A world in which nothing goes wrong proves nothing.
-    for what in ["kills", "cuts", "full disks", "failing reads", "clocks set", "messages received", "requests refused"] {
+    let happened = [
+        "kills",
+        "cuts",
+        "full disks",
+        "failing reads",
+        "clocks set",
+        "messages received",
+        "requests refused",
+    ];
+    for what in happened {
         assert!(counts.get(what).is_some_and(|count| *count > SEEDS), "{what}: {counts:?}");
     }
     let broken = broken.into_inner().unwrap();
