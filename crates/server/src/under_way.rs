@@ -119,10 +119,11 @@ impl UnderWay {
         self.asked.iter().find(unread).map_or(self.next, |asked| asked.number)
     }
 
-    /// All that comes of it has been stepped.
+    /// All that comes of it has been stepped. One that has been refused stays so: the answer to a question of it may be
+    /// read when its client has long heard that the first step was lost.
     pub fn handled(&mut self, number: u64, handled: Handled) {
         if let Some(asked) = self.find(number) {
-            asked.handled = Some(handled);
+            asked.handled.get_or_insert(handled);
         }
     }
 
