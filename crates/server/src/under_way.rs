@@ -174,3 +174,19 @@ impl UnderWay {
         self.asked.get_mut(usize::try_from(number.checked_sub(first)?).ok()?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_been_refused_stays_so() {
+        let mut under_way = UnderWay::none(7);
+        let number = under_way.begin(None);
+        under_way.refused(number, Lsn::default());
+        // The last share of its ticket goes later, with the answer to a question.
+        under_way.handled(number, Handled::Refused);
+        let handled = under_way.asked.front().and_then(|asked| asked.handled);
+        assert!(matches!(handled, Some(Handled::At { .. })), "{handled:?}");
+    }
+}
