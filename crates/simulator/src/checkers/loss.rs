@@ -23,6 +23,9 @@ pub struct Loss {
     under_way: BTreeSet<MessageNo>,
     accounts: BTreeMap<StreamNo, BareJid>,
     pairs: BTreeMap<MessageNo, (BareJid, BareJid)>,
+    /// By which stream each was sent.
+    senders: BTreeMap<MessageNo, StreamNo>,
+    ended: BTreeSet<StreamNo>,
     blocks: Blocks,
 }
 
@@ -35,8 +38,10 @@ impl Checker for Loss {
             Event::Sent { stream, number, to } => {
                 if let Some(sender) = self.accounts.get(stream) {
                     self.pairs.insert(*number, (sender.clone(), to.bare()));
+                    self.senders.insert(*number, *stream);
                 }
             }
+            Event::Ended { stream } => drop(self.ended.insert(*stream)),
             Event::Received { number, .. } | Event::Bounced { number, .. } => {
                 self.settled.insert(*number);
             }
@@ -55,13 +60,22 @@ impl Checker for Loss {
                     // Who blocks somebody does not even hear that a message to them has failed.
                     let unheard =
                         self.pairs.get(number).is_some_and(|(sender, to)| self.blocks.by(sender, to));
-                    if !known && !unheard {
+                    if !known && !unheard && !self.is_refused_to_nobody(*number) {
                         complaints.push(format!("loss: m{number} was accepted and is nowhere"));
                     }
                 }
             }
             _ => {}
         }
+    }
+}
+
+impl Loss {
+    /// Whoever blocks the sender before a device has taken a message refuses it (XEP-0191 §3.3): only the device that
+    /// wrote it hears so, if it is still there. In the archive it stays.
+    fn is_refused_to_nobody(&self, number: MessageNo) -> bool {
+        let blocked = self.pairs.get(&number).is_some_and(|(sender, to)| self.blocks.by(to, sender));
+        blocked && self.senders.get(&number).is_some_and(|stream| self.ended.contains(stream))
     }
 }
 
