@@ -36,7 +36,7 @@ RACES = {
     r"SmackReactor\$Reactor\.setInterestOpsCancelledKeySafe": "its reactor had died",
     # It forgets to send what was queued while TLS was being set up (a trace of the server shows: nothing comes).
     r"While waiting for (TLS handshake to finish|stream features after TLS established) \[Modular": "it had fallen silent",
-    # Seen twice under load, with no trace of the server: before a login's features, and before a bound resource.
+    # The same, later: the server's trace ends with <success/>, nothing comes, and nothing waits unread in its sockets.
     r"While waiting for server stream features after SASL authentication \[Modular": "it had fallen silent behind its login",
     r"(?s)NoResponseException.{0,1500}ResourceBindingState\.transitionInto": "it had fallen silent behind its login",
     # What notes that a request was sent runs "in a new thread, because we can", and may come after the answer.
