@@ -4,21 +4,14 @@ reads in the archive what it missed (XEP-0280, XEP-0313)."""
 from client import Entrance
 from clients import client
 from clients.profanity import ONE_OF_SEVERAL, Profanity
-from report import StoryEnds, note
+from report import lived
 
 
 def tell(house, report):
     """Tells it; ends at the first check that fails."""
     phone, laptop, friend = Profanity(ONE_OF_SEVERAL), Profanity(ONE_OF_SEVERAL), client("slixmpp")
-    try:
+    with lived(house, [("the phone", phone), ("the laptop", laptop), ("the friend", friend)]):
         _tell(phone, laptop, friend, house, report)
-    except StoryEnds:
-        for who, it in (("phone", phone), ("laptop", laptop), ("friend", friend)):
-            note(f"what the {who} shows:\n{it.trace()}")
-        note(f"the server's log ends with:\n{house.log()}")
-    finally:
-        for it in (phone, laptop, friend):
-            it.stop()
 
 
 def _tell(phone, laptop, friend, house, report):

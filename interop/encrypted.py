@@ -7,7 +7,7 @@ sent by slixmpp, and two profanities talk by OTR."""
 from client import Entrance
 from clients import client
 from clients.profanity import Profanity
-from report import StoryEnds, note
+from report import lived
 
 # As profanity and its like write it, in the namespace that they use (XEP-0384 0.3); with base64 in several lines.
 OMEMO = """<encrypted xmlns="eu.siacs.conversations.axolotl"><header sid="27183"><key rid="31415" prekey="true">MwohBd
@@ -28,16 +28,9 @@ def tell_otr(house, report):
     _tell(_otr, [Profanity(), Profanity(), client("slixmpp")], house, report)
 
 
-def _tell(story, people, house, report):
-    try:
-        story(*people, house, report)
-    except StoryEnds:
-        for who in people:
-            note(f"what {who.name} shows:\n{who.trace()}")
-        note(f"the server's log ends with:\n{house.log()}")
-    finally:
-        for who in people:
-            who.stop()
+def _tell(tale, people, house, report):
+    with lived(house, [(who.name, who) for who in people]):
+        tale(*people, house, report)
 
 
 def _omemo(phone, laptop, other_phone, other_laptop, house, report):

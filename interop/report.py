@@ -42,6 +42,21 @@ class Report:
         return self.failed == 0
 
 
+@contextmanager
+def lived(house, people):
+    """A story that these people live through, by what each is called; it ends at the first check that fails, with what all
+    of them show. They are stopped in any case."""
+    try:
+        yield
+    except StoryEnds:
+        for name, who in people:
+            note(f"what {name} shows:\n{who.trace()}")
+        note(f"the server's log ends with:\n{house.log()}")
+    finally:
+        for _, who in people:
+            who.stop()
+
+
 def note(text):
     """Says what is being done, so that nobody wonders why it takes a while."""
     print(f"──    {text}", flush=True)

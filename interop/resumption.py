@@ -3,7 +3,7 @@ is killed and started again. Its friend's does, too."""
 
 from client import Entrance
 from house import House
-from report import StoryEnds, note
+from report import lived
 
 WHILE_CUT = ["one, while you were cut off", "two & more", "three"]
 KEPT = ["kept <over> the kill", "kept, too"]
@@ -11,16 +11,8 @@ KEPT = ["kept <over> the kill", "kept, too"]
 
 def tell(client, friend, report):
     """Tells it in a house of its own; ends at the first check that fails."""
-    with House("resumption") as house:
-        try:
-            _tell(client, friend, house, report)
-        except StoryEnds:
-            for who in (client, friend):
-                note(f"what {who.name} shows:\n{who.trace()}")
-            note(f"the server's log ends with:\n{house.log()}")
-        finally:
-            client.stop()
-            friend.stop()
+    with House("resumption") as house, lived(house, [(client.name, client), (friend.name, friend)]):
+        _tell(client, friend, house, report)
 
 
 def _tell(client, friend, house, report):

@@ -3,7 +3,7 @@
 import time
 
 from client import Entrance, Refused
-from report import StoryEnds, note
+from report import lived
 
 # Text that a careless client or server would spoil.
 GREETING = "Grüß dich & <b>willkommen</b>"
@@ -13,15 +13,8 @@ HELD = ["first, while you were away", "second & last but one", "third <and> last
 
 def tell(client, friend, house, report):
     """Tells it; ends at the first check that fails."""
-    try:
+    with lived(house, [(client.name, client), (friend.name, friend)]):
         _tell(client, friend, house, report)
-    except StoryEnds:
-        for who in (client, friend):
-            note(f"what {who.name} shows:\n{who.trace()}")
-        note(f"the server's log ends with:\n{house.log()}")
-    finally:
-        client.stop()
-        friend.stop()
 
 
 def _tell(client, friend, house, report):

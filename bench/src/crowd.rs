@@ -19,8 +19,8 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// What people do.
 pub trait Scene {
-    /// Somebody is in.
-    fn entered(&mut self, who: usize, session: &Session, wishes: &mut Wishes);
+    /// Somebody is in. Mostly nothing comes of that until all are.
+    fn entered(&mut self, _who: usize, _session: &Session, _wishes: &mut Wishes) {}
     /// Somebody hears a stanza.
     ///
     /// # Errors
@@ -271,8 +271,6 @@ impl Crowd {
 pub struct Nothing;
 
 impl Scene for Nothing {
-    fn entered(&mut self, _: usize, _: &Session, _: &mut Wishes) {}
-
     fn heard(&mut self, _: usize, _: &Session, _: &str, _: &[u8], _: &mut Wishes) -> Result<(), String> {
         Ok(())
     }

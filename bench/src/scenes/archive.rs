@@ -51,8 +51,6 @@ impl Reading {
 }
 
 impl Scene for Reading {
-    fn entered(&mut self, _: usize, _: &Session, _: &mut Wishes) {}
-
     fn heard(
         &mut self,
         who: usize,
@@ -115,8 +113,6 @@ struct Filling {
 }
 
 impl Scene for Filling {
-    fn entered(&mut self, _: usize, _: &Session, _: &mut Wishes) {}
-
     fn heard(
         &mut self,
         who: usize,

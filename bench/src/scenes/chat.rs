@@ -79,8 +79,6 @@ impl Talk {
 }
 
 impl Scene for Talk {
-    fn entered(&mut self, _: usize, _: &Session, _: &mut Wishes) {}
-
     fn heard(
         &mut self,
         who: usize,

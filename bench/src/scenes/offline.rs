@@ -43,8 +43,6 @@ impl Writing {
 }
 
 impl Scene for Writing {
-    fn entered(&mut self, _: usize, _: &Session, _: &mut Wishes) {}
-
     fn heard(
         &mut self,
         who: usize,
@@ -74,8 +72,6 @@ struct Reading {
 }
 
 impl Scene for Reading {
-    fn entered(&mut self, _: usize, _: &Session, _: &mut Wishes) {}
-
     fn heard(&mut self, _: usize, _: &Session, name: &str, xml: &[u8], _: &mut Wishes) -> Result<(), String> {
         if name == "message" && contains(xml, "<body") {
             let id = attribute(xml, "id").unwrap_or_default().to_owned();

@@ -45,8 +45,6 @@ impl Making {
 }
 
 impl Scene for Making {
-    fn entered(&mut self, _: usize, _: &Session, _: &mut Wishes) {}
-
     fn heard(
         &mut self,
         who: usize,
@@ -159,8 +157,6 @@ impl Going {
 }
 
 impl Scene for Going {
-    fn entered(&mut self, _: usize, _: &Session, _: &mut Wishes) {}
-
     fn heard(
         &mut self,
         who: usize,
