@@ -115,6 +115,7 @@ impl Account {
             }
             Letter::Say(session, stanza) => step.to_session(session, stanza),
             Letter::Lost(session) => resumption::refuse_lost(self, session, step),
+            Letter::Superseded(session) => resumption::put_down(self, session, step),
             Letter::Manage(session, enable) => resumption::manage(self, session, enable, step),
             Letter::Resume { previd, handled, asker } => {
                 resumption::resume(self, &previd, handled, asker, step, told);

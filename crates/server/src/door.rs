@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
 use step::SessionId;
@@ -14,7 +14,6 @@ use xmpp::jid::FullJid;
 use xmpp::stanza::Stanza;
 
 use crate::commits::Commits;
-use crate::held_back::{self, HeldBack};
 use crate::managed::Managed;
 use crate::outgoing::{Outgoing, Owed, Undelivered};
 use crate::seat::Seat;
@@ -22,126 +21,11 @@ use crate::sent::{Resumed, Sent, TooMany};
 use crate::ticket::{Handled, Ticket};
 use crate::under_way::UnderWay;
 
-/// Something that waits to leave.
-#[derive(Debug)]
-pub struct Waiting {
-    /// It rests on this number of the log.
-    lsn: Lsn,
-    at: SystemTime,
-    /// It answers this stanza of the client, so it leaves after all earlier ones are done with.
-    answers: Option<u64>,
-    /// What.
-    pub outgoing: Outgoing,
-}
+mod state;
 
-#[derive(Debug)]
-pub(crate) struct State {
-    queue: VecDeque<Waiting>,
-    pub(crate) queued_bytes: usize,
-    pub(crate) under_way: UnderWay,
-    pub(crate) managed: Option<Box<Managed>>,
-    /// Nobody looks at the client: this is held back from it.
-    held_back: Option<Box<HeldBack>>,
-    waker: Option<Waker>,
-    /// Goes up whenever a connection leaves or gives way to another: so an earlier one knows that it is none any more.
-    pub(crate) turn: u64,
-    /// A connection is there.
-    pub(crate) taken: bool,
-    /// The client has said goodbye, or can never come back to this stream.
-    pub(crate) parted: bool,
-    /// The stream can be resumed: what its client is owed is in the store by its numbers, so each stanza must leave, in
-    /// its place.
-    kept: bool,
-    /// A connection goes on with the stream and has not been told so.
-    resuming: Option<FullJid>,
-}
-
-impl State {
-    /// The acknowledgement that is due; `now` is the time if that alone may be the reason.
-    pub(crate) fn due_ack(&mut self, now: Option<Instant>) -> Option<Outgoing> {
-        let unhandled = self.under_way.oldest();
-        self.managed.as_mut()?.due_ack(unhandled, now).map(Outgoing::Ack)
-    }
-
-    /// Something leaves; see [`Managed::count`].
-    fn count(&mut self, outgoing: Outgoing, at: SystemTime) -> Option<Outgoing> {
-        match &mut self.managed {
-            Some(managed) => managed.count(outgoing, at),
-            None => Some(outgoing),
-        }
-    }
-
-    /// What leaves of something that could, and is counted; see [`HeldBack::meet`].
-    fn let_out(&mut self, waiting: Waiting) -> Option<Outgoing> {
-        let fate = match &mut self.held_back {
-            Some(held_back) => held_back.meet(waiting),
-            None => held_back::Fate::Goes(waiting),
-        };
-        match fate {
-            held_back::Fate::Goes(Waiting { outgoing, at, .. }) => self.count(outgoing, at),
-            held_back::Fate::Waits => None,
-            held_back::Fate::AllGo(all) => {
-                self.put_in_front(all.into_iter());
-                None
-            }
-        }
-    }
-
-    /// Somebody looks at the client: nothing is held back any more.
-    pub(crate) fn let_all_go(&mut self) {
-        if let Some(mut held_back) = self.held_back.take() {
-            self.put_in_front(held_back.take());
-        }
-    }
-
-    /// Nobody looks at the client: what can wait is held back from it, so many stanzas at most.
-    pub(crate) fn hold_back(&mut self, stanzas_max: usize) {
-        if self.held_back.is_none() {
-            let held_back = match self.kept {
-                true => HeldBack::counted(stanzas_max),
-                false => HeldBack::new(stanzas_max),
-            };
-            self.held_back = Some(Box::new(held_back));
-        }
-    }
-
-    /// Puts what was taken from the queue to its front again.
-    fn put_in_front(&mut self, all: impl DoubleEndedIterator<Item = Waiting>) {
-        for waiting in all.rev() {
-            self.queued_bytes += waiting.outgoing.byte_len();
-            self.queue.push_front(waiting);
-        }
-    }
-
-    fn waits_for_earlier(&self, waiting: &Waiting) -> bool {
-        waiting.answers.is_some_and(|number| self.under_way.oldest() < number)
-    }
-
-    /// Whether the client must acknowledge something before more may leave.
-    fn is_full(&self) -> bool {
-        self.managed.as_ref().is_some_and(|managed| !managed.sent.has_room())
-    }
-
-    pub(crate) fn register(&mut self, waker: &Waker) {
-        if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            self.waker = Some(waker.clone());
-        }
-    }
-
-    pub(crate) fn forget_waker(&mut self) {
-        self.waker = None;
-    }
-
-    /// A client that goes on with a former stream hears so when all that it has sent before is done with, and is sent
-    /// again what it has not handled (XEP-0198 §5).
-    fn resume(&mut self, leaving: &mut Vec<Outgoing>) {
-        let unhandled = self.under_way.oldest();
-        let Some(jid) = self.resuming.take() else { return };
-        let Some(managed) = &self.managed else { return };
-        leaving.push(Outgoing::Resumed(jid, managed.count_before(unhandled) as u32));
-        leaving.extend(managed.sent.unacked().map(|(_, owed)| Outgoing::Stanza(owed.stanza.clone())));
-    }
-}
+use state::Recount;
+pub(crate) use state::State;
+pub use state::Waiting;
 
 /// Between the account and the connection of one of its sessions, in both directions. The connection has a [`Seat`] at
 /// it.
@@ -194,6 +78,8 @@ impl Door {
             parted: false,
             resuming: None,
             held_back: None,
+            recount: None,
+            superseded: 0,
         };
         Arc::new(Door { id, commits, bytes_max, state: Mutex::new(state) })
     }
@@ -245,7 +131,9 @@ impl Door {
             }
             state.resume(&mut leaving);
         }
-        while let Some(next) = state.queue.front() {
+        while self.is_recounted(state, waker)
+            && let Some(next) = state.queue.front()
+        {
             if state.waits_for_earlier(next) || state.is_full() {
                 break;
             }
@@ -276,6 +164,30 @@ impl Door {
         }
         leaving.extend(state.due_ack(None));
         leaving
+    }
+
+    /// Whether what leaves next has the numbers that it has in the store. After a failed commit the account is loaded
+    /// anew, and puts them down anew.
+    fn is_recounted(&self, state: &mut State, waker: &Waker) -> bool {
+        let done = match state.recount {
+            None => return true,
+            Some(Recount::Due | Recount::Asked) => false,
+            Some(Recount::PutDown(lsn)) => self.commits.wait(lsn, waker) == Fate::Committed,
+        };
+        if done {
+            state.recount = None;
+        }
+        done
+    }
+
+    /// The account has put down what the session is owed with this number, when so many stanzas had given way to newer
+    /// ones.
+    pub fn put_down(&self, superseded: u64, lsn: Lsn) {
+        let mut state = self.state.lock();
+        if state.recount.is_some() && state.superseded == superseded {
+            state.recount = Some(Recount::PutDown(lsn));
+            wake(state);
+        }
     }
 
     /// A client that acknowledges nothing can still be told that its stream is over; what it was not given goes
@@ -370,7 +282,8 @@ impl Door {
             let shared = if let Outgoing::Shared(_, shared) = outgoing { Some(shared.clone()) } else { None };
             stanzas.push((last, Undelivered { stanza: stanza.clone(), at: *at, shared, lsn: *lsn }));
         }
-        Owed { stanzas, last }
+        let held_back = state.held_back.as_ref().map_or(0, |held_back| held_back.superseded());
+        Owed { stanzas, last, superseded: state.superseded + held_back }
     }
 
     /// Whether the client has heard, or is about to hear, that its stream is managed.
@@ -405,12 +318,13 @@ impl Door {
     pub fn resume(self: &Arc<Self>, jid: FullJid, handled: u32) -> Result<(Seat, Resumed), TooMany> {
         let mut state = self.state.lock();
         let Some(managed) = &mut state.managed else { return Err(TooMany { handled, sent: 0 }) };
-        let resumed = managed.sent.resume(handled)?;
+        let mut resumed = managed.sent.resume(handled)?;
         state.turn += 1;
         state.taken = false;
         state.resuming = Some(jid);
         // XEP-0352 §5.2: it always begins active.
         state.let_all_go();
+        resumed.renumbered |= state.recount.is_some();
         // It was meant for the connection before.
         state.queue.retain(|waiting| !matches!(waiting.outgoing, Outgoing::Close(_)));
         let turn = state.turn;

@@ -17,8 +17,8 @@ pub struct HeldBack {
     stanzas: VecDeque<Kept>,
     bytes: usize,
     stanzas_max: usize,
-    /// Whether each must leave, since the store has counted it (XEP-0198 §5): then an older one stays, too.
-    counted: bool,
+    /// So many have given way to newer ones since all went the last time.
+    superseded: u64,
     /// So many of what comes next are on their way to the client already.
     going: usize,
 }
@@ -44,12 +44,7 @@ pub enum Fate {
 impl HeldBack {
     /// Nothing yet; never more than so many stanzas.
     pub fn new(stanzas_max: usize) -> Self {
-        HeldBack { stanzas: VecDeque::new(), bytes: 0, stanzas_max, counted: false, going: 0 }
-    }
-
-    /// As [`HeldBack::new`], for a client whose stanzas are counted in the store: each of them leaves.
-    pub fn counted(stanzas_max: usize) -> Self {
-        HeldBack { counted: true, ..HeldBack::new(stanzas_max) }
+        HeldBack { stanzas: VecDeque::new(), bytes: 0, stanzas_max, superseded: 0, going: 0 }
     }
 
     /// Something could leave, behind all that was held back: order is kept (guarantee G1).
@@ -65,10 +60,6 @@ impl HeldBack {
                 // Whether it names the reader is seen where the reader's names are known.
                 Inactive::Hold | Inactive::IfNamed => None,
             },
-            Outgoing::Managed(enabled) => {
-                self.counted |= enabled.resumption.is_some();
-                return self.let_go(Some(waiting));
-            }
             // What was kept while nobody was there was asked for; everything else is about the stream itself.
             _ => return self.let_go(Some(waiting)),
         };
@@ -80,12 +71,12 @@ impl HeldBack {
     }
 
     fn hold(&mut self, waiting: Waiting, source: Option<String>) {
-        let source = source.filter(|_| !self.counted);
         let older = source
             .as_ref()
             .and_then(|source| self.stanzas.iter().position(|kept| kept.source.as_ref() == Some(source)));
         if let Some(kept) = older.and_then(|place| self.stanzas.remove(place)) {
             self.bytes -= kept.waiting.outgoing.byte_len();
+            self.superseded += 1;
         }
         self.bytes += waiting.outgoing.byte_len();
         self.stanzas.push_back(Kept { waiting, source });
@@ -106,6 +97,16 @@ impl HeldBack {
     /// Everything that is held back, as it stays.
     pub fn iter(&self) -> impl Iterator<Item = &Waiting> {
         self.stanzas.iter().map(|kept| &kept.waiting)
+    }
+
+    /// How many have given way to newer ones since all went the last time.
+    pub fn superseded(&self) -> u64 {
+        self.superseded
+    }
+
+    /// The same; from now on they are none.
+    pub fn take_superseded(&mut self) -> u64 {
+        std::mem::take(&mut self.superseded)
     }
 
     /// Everything that is held back.

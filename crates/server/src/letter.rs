@@ -84,6 +84,9 @@ pub enum Letter {
     Say(SessionId, Stanza),
     /// The consequences of stanzas of a session's client are lost, and it has not heard so.
     Lost(SessionId),
+    /// Stanzas that were held back from a session's client have given way to newer ones: those behind them have other
+    /// numbers, and wait until these are in the store.
+    Superseded(SessionId),
     /// The client of a session wants its stream to be managed (XEP-0198 §3), and resumable if it says how long it would
     /// like to be waited for.
     Manage(SessionId, Enable),
@@ -167,6 +170,7 @@ impl fmt::Debug for Letter {
             Letter::Settled(session, _) => write!(formatter, "Settled session {}", session.0),
             Letter::Say(session, _) => write!(formatter, "Say session {}", session.0),
             Letter::Lost(session) => write!(formatter, "Lost session {}", session.0),
+            Letter::Superseded(session) => write!(formatter, "Superseded session {}", session.0),
             Letter::Manage(session, _) => write!(formatter, "Manage session {}", session.0),
             Letter::Resume { .. } => formatter.write_str("Resume"),
             Letter::Acked(session) => write!(formatter, "Acked session {}", session.0),

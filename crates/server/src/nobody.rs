@@ -103,6 +103,7 @@ impl Nobody {
             | Letter::Settled(..)
             | Letter::Say(..)
             | Letter::Lost(_)
+            | Letter::Superseded(_)
             | Letter::Manage(..)
             | Letter::Acked(_)
             | Letter::Returned(..)

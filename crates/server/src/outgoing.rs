@@ -87,4 +87,6 @@ pub struct Owed {
     pub stanzas: Vec<(u64, Undelivered)>,
     /// The number after which what follows is numbered.
     pub last: u64,
+    /// So many stanzas had given way to newer ones while they were held back.
+    pub superseded: u64,
 }

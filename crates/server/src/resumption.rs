@@ -198,7 +198,7 @@ fn refuse(a: &Account, session: SessionId, step: &mut Step<'_>) {
 }
 
 /// All that is owed to a session is put down anew, by the numbers that it has now.
-fn put_down(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
+pub fn put_down(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
     let keys = a.keys();
     let (Some(kept), Some(door)) = (a.kept.get_mut(&session), a.doors.get(&session)) else { return };
     let owed = door.owed();
@@ -208,6 +208,7 @@ fn put_down(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
     // With its counts, and as it is.
     kept.stored = None;
     step.write(Write::OweNothing { owner: a.jid.clone(), key: kept.key.clone() });
+    step.act(Act::PutDown(session, owed.superseded));
     for (number, stanza) in owed.stanzas {
         step.write_all(kept.owe(&a.jid, &stanza, &keys, number));
     }

@@ -65,6 +65,12 @@ impl Seat {
         self.state().is_some_and(|mut state| state.under_way.wants_refusal())
     }
 
+    /// Whether the account is to put down anew what the session is owed, since some of it has given way to newer
+    /// stanzas; it then counts as asked to.
+    pub fn wants_recount(&self) -> bool {
+        self.state().is_some_and(|mut state| state.wants_recount())
+    }
+
     /// Only has `waker` woken when something more is put behind the door.
     pub fn rearm(&self, waker: &Waker) {
         if let Some(mut state) = self.state() {

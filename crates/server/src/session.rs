@@ -134,6 +134,9 @@ impl Session {
         if self.seat.wants_refusal() {
             self.post(Letter::Lost(self.seat.id()), None);
         }
+        if self.seat.wants_recount() {
+            self.post(Letter::Superseded(self.seat.id()), None);
+        }
         if !self.closed && self.seat.wants_ack() {
             self.machine.ask_ack();
         }

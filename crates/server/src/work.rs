@@ -336,6 +336,11 @@ impl Node {
                     door.refused(number, end.lsn, end.wall, error);
                 }
             }
+            Act::PutDown(session, superseded) => {
+                if let Some(door) = entity.door(session) {
+                    door.put_down(superseded, end.lsn);
+                }
+            }
             Act::Entered(session, entered) => put(session, Lsn::default(), self.entered(entered)),
             Act::EnteredDurably(session, entered) => through(session, self.entered(entered)),
             Act::Close(session, error) => through(session, Outgoing::Close(error)),

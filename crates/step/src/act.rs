@@ -37,6 +37,9 @@ pub enum Act {
     /// with once this step is committed; the client hears the error, if it has not heard it yet, whatever becomes of
     /// the store.
     Refused(SessionId, u64, Option<Stanza>),
+    /// What a session is owed is put down by the numbers that it has now, when so many stanzas have given way to newer
+    /// ones while they were held back (XEP-0352).
+    PutDown(SessionId, u64),
     /// Tell a connection that it is in, and what came of all that its client wanted along with its login (XEP-0388).
     Entered(SessionId, Entered),
     /// The same, once what the step has written is durable.
