@@ -123,7 +123,7 @@ impl Seat {
 
     /// When the client must hear how many of its stanzas have been handled.
     pub fn ack_due(&self) -> Option<Instant> {
-        self.state()?.managed.as_ref()?.ack_due()
+        self.state()?.ack_due()
     }
 
     /// The acknowledgement for which the time has come.

@@ -63,10 +63,19 @@ pub(super) enum Recount {
 }
 
 impl State {
-    /// The acknowledgement that is due; `now` is the time if that alone may be the reason.
+    /// The acknowledgement that is due; `now` is the time if that alone may be the reason. None overtakes what waits for
+    /// its numbers: it may be the error for a stanza that the acknowledgement counts.
     pub(crate) fn due_ack(&mut self, now: Option<Instant>) -> Option<Outgoing> {
+        if self.recount.is_some() {
+            return None;
+        }
         let unhandled = self.under_way.oldest();
         self.managed.as_mut()?.due_ack(unhandled, now).map(Outgoing::Ack)
+    }
+
+    /// When the client must hear how many of its stanzas have been handled, unless that waits for something else.
+    pub(crate) fn ack_due(&self) -> Option<Instant> {
+        self.managed.as_ref().filter(|_| self.recount.is_none())?.ack_due()
     }
 
     /// Something leaves; see [`Managed::count`].
