@@ -102,24 +102,26 @@ impl Store {
 pub(crate) fn keep(message: &ArchiveMessage, sink: &mut dyn Sink) {
     const OPEN: &str = "INSERT INTO archive_owners (id, owner, domain, cleared, bent) \
          SELECT COALESCE(MAX(id), 0) + 1, $1, $2, 0, 0 FROM archive_owners WHERE true ON CONFLICT (owner) DO NOTHING";
+    // Each is one row of VALUES: SQLite keeps a journal for a statement that may write several, and writes the index of
+    // words down with each of those.
     const BODY: &str = "INSERT INTO archive_bodies (place, xml) \
          VALUES ((SELECT COALESCE(MAX(place), 0) + 1 FROM archive), $1)";
     // Unless the other archive has it still, as it almost always has.
-    const SHARED_BODY: &str = "INSERT INTO archive_bodies (place, xml) \
-         SELECT (SELECT COALESCE(MAX(place), 0) + 1 FROM archive), $1 WHERE NOT EXISTS (SELECT 1 FROM archive \
-         WHERE owner = (SELECT id FROM archive_owners WHERE owner = $2) AND seq = $3)";
+    const SHARED_BODY: &str = "INSERT INTO archive_bodies (place, xml) VALUES (COALESCE((SELECT body FROM archive \
+         WHERE owner = (SELECT id FROM archive_owners WHERE owner = $1) AND seq = $2), \
+         (SELECT COALESCE(MAX(place), 0) + 1 FROM archive)), $3) ON CONFLICT (place) DO NOTHING";
     const ROW: &str = "INSERT INTO archive (owner, seq, at, peak, peer, device, sent, id, place, body) \
-         SELECT o.id, $1, $2, $3, $4, $5, $6, $7, p.place, p.place FROM archive_owners o, \
-         (SELECT COALESCE(MAX(place), 0) + 1 AS place FROM archive) p WHERE o.owner = $8 \
+         VALUES ((SELECT id FROM archive_owners WHERE owner = $1), $2, $3, $4, $5, $6, $7, $8, \
+         (SELECT COALESCE(MAX(place), 0) + 1 FROM archive), (SELECT COALESCE(MAX(place), 0) + 1 FROM archive)) \
          ON CONFLICT (owner, seq) DO NOTHING";
     const SHARED_ROW: &str = "INSERT INTO archive (owner, seq, at, peak, peer, device, sent, id, place, body) \
-         SELECT o.id, $1, $2, $3, $4, $5, $6, $7, p.place, COALESCE((SELECT body FROM archive \
-         WHERE owner = (SELECT id FROM archive_owners WHERE owner = $8) AND seq = $9), p.place) \
-         FROM archive_owners o, (SELECT COALESCE(MAX(place), 0) + 1 AS place FROM archive) p WHERE o.owner = $10 \
-         ON CONFLICT (owner, seq) DO NOTHING";
-    const WORDS: &str = "INSERT INTO archive_words (rowid, words) \
-         SELECT place, '_' || owner || ' ' || CAST($1 AS TEXT) FROM archive \
-         WHERE owner = (SELECT id FROM archive_owners WHERE owner = $2) AND seq = $3";
+         VALUES ((SELECT id FROM archive_owners WHERE owner = $1), $2, $3, $4, $5, $6, $7, $8, \
+         (SELECT COALESCE(MAX(place), 0) + 1 FROM archive), COALESCE((SELECT body FROM archive \
+         WHERE owner = (SELECT id FROM archive_owners WHERE owner = $9) AND seq = $10), \
+         (SELECT COALESCE(MAX(place), 0) + 1 FROM archive))) ON CONFLICT (owner, seq) DO NOTHING";
+    const WORDS: &str = "INSERT INTO archive_words (rowid, words) VALUES ((SELECT place FROM archive \
+         WHERE owner = (SELECT id FROM archive_owners WHERE owner = $1) AND seq = $2), \
+         '_' || CAST((SELECT id FROM archive_owners WHERE owner = $3) AS TEXT) || ' ' || CAST($4 AS TEXT))";
     const BENT: &str = "UPDATE archive_owners SET bent = 1 WHERE owner = $1";
 
     let owner = || message.owner.as_str().into();
@@ -128,6 +130,7 @@ pub(crate) fn keep(message: &ArchiveMessage, sink: &mut dyn Sink) {
     }
     let (peer, device) = (message.with.bare(), message.with.resource());
     let mut row = vec![
+        owner(),
         signed(message.seq).into(),
         micros(message.at).into(),
         micros(message.peak).into(),
@@ -139,19 +142,18 @@ pub(crate) fn keep(message: &ArchiveMessage, sink: &mut dyn Sink) {
     match &message.same_as {
         None => {
             sink.run(BODY, &[message.xml.as_slice().into()]);
-            row.push(owner());
             sink.run(ROW, &row);
         }
         Some((other, seq)) => {
             let same = [other.as_str().into(), signed(*seq).into()];
-            sink.run(SHARED_BODY, &[&[message.xml.as_slice().into()], same.as_slice()].concat());
+            sink.run(SHARED_BODY, &[same.as_slice(), &[message.xml.as_slice().into()]].concat());
             row.extend(same);
-            row.push(owner());
             sink.run(SHARED_ROW, &row);
         }
     }
     if !message.words.is_empty() {
-        sink.run(WORDS, &[message.words.join(" ").into(), owner(), signed(message.seq).into()]);
+        let words = message.words.join(" ");
+        sink.run(WORDS, &[owner(), signed(message.seq).into(), owner(), words.into()]);
     }
     if message.at < message.peak {
         sink.run(BENT, &[owner()]);
@@ -168,7 +170,8 @@ pub(crate) fn replace(owner: &BareJid, seq: u64, xml: &[u8], sink: &mut dyn Sink
          WHERE owner = (SELECT id FROM archive_owners WHERE owner = $1) AND seq = $2)";
     const OLD: &str = "DELETE FROM archive_bodies WHERE place IN (SELECT body FROM archive \
          WHERE owner = (SELECT id FROM archive_owners WHERE owner = $1) AND seq = $2 AND body > 0) \
-         AND (SELECT COUNT(*) FROM archive WHERE body = archive_bodies.place) = 1";
+         AND (SELECT COUNT(*) FROM archive WHERE place = archive_bodies.place AND body = place) \
+         + (SELECT COUNT(*) FROM archive WHERE body = archive_bodies.place AND body <> place) = 1";
     const ROW: &str = "UPDATE archive SET body = -place \
          WHERE owner = (SELECT id FROM archive_owners WHERE owner = $1) AND seq = $2";
     let (owner, seq) = (owner.as_str(), signed(seq));

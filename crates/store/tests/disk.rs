@@ -94,7 +94,7 @@ fn the_write_ahead_log_is_folded_into_the_file_meanwhile() {
         let before = length();
         for number in 0..21 {
             let notes: Vec<_> =
-                (0..100).map(|key| note("topic", &format!("{number}.{key}"), noise(500))).collect();
+                (0..500).map(|key| note("topic", &format!("{number}.{key}"), noise(100))).collect();
             opened.write(notes).await;
         }
         until(async || (length() > before + 500_000).then_some(())).await;
@@ -106,7 +106,7 @@ fn the_write_ahead_log_is_folded_into_the_file_meanwhile() {
             std::fs::metadata(&log).unwrap().len() > before
         };
         until(async || (!grows().await).then_some(())).await;
-        assert_eq!(opened.store.notes(&jid("alice@one.test"), "topic").await.unwrap().len(), 2_101);
+        assert_eq!(opened.store.notes(&jid("alice@one.test"), "topic").await.unwrap().len(), 10_501);
     });
 }
 

@@ -128,9 +128,12 @@ pub(crate) fn clear(clearing: &Clearing, sink: &mut dyn Sink) {
          AND EXISTS (SELECT 1 FROM archive WHERE owner = $1 AND seq <= $2)";
     const WORDS: &str =
         "DELETE FROM archive_words WHERE rowid IN (SELECT place FROM archive WHERE owner = $1 AND seq <= $2)";
+    // Whose message it is and who shares it are found by different indexes.
     const BODIES: &str = "DELETE FROM archive_bodies WHERE place IN (SELECT body FROM archive \
          WHERE owner = $1 AND seq <= $2) AND NOT EXISTS (SELECT 1 FROM archive a \
-         WHERE a.body = archive_bodies.place AND NOT (a.owner = $1 AND a.seq <= $2))";
+         WHERE a.place = archive_bodies.place AND a.body = a.place AND NOT (a.owner = $1 AND a.seq <= $2)) \
+         AND NOT EXISTS (SELECT 1 FROM archive a \
+         WHERE a.body = archive_bodies.place AND a.body <> a.place AND NOT (a.owner = $1 AND a.seq <= $2))";
     const ROWS: &str = "DELETE FROM archive WHERE owner = $1 AND seq <= $2";
     for sql in [HELD, WHOLE, CLEARED, WORDS, BODIES, ROWS] {
         sink.run(sql, &[clearing.owner.into(), signed(clearing.up_to).into()]);

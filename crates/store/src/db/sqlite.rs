@@ -32,6 +32,10 @@ const BUSY_WAIT: Duration = Duration::from_secs(10);
 /// If that thread does not keep up, the writer folds at this many pages of 4 KiB itself, which bounds the log.
 const WRITER_CHECKPOINT_PAGES: u32 = 32_768;
 
+/// KiB of the file that the writer keeps in memory: a large group must not be written down before its time, nor the
+/// pages in which archives grow be read again for each of them.
+const WRITER_CACHE_KIB: i64 = 16 << 10;
+
 /// Prepared statements kept by each connection; all of ours fit.
 const STATEMENTS_KEPT: usize = 128;
 
@@ -209,6 +213,8 @@ fn prepare_file(writer: &mut Connection) -> Result<(), StoreError> {
         return Err(StoreError::Io(format!("no write-ahead log on this file system (journal mode {mode})")));
     }
     writer.pragma_update(None, "wal_autocheckpoint", WRITER_CHECKPOINT_PAGES).map_err(classify)?;
+    // Negative: KiB instead of pages.
+    writer.pragma_update(None, "cache_size", -WRITER_CACHE_KIB).map_err(classify)?;
     migrate(writer, migrate::STEPS)
 }
 

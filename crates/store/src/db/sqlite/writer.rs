@@ -16,7 +16,7 @@ use crate::error::StoreError;
 use crate::log::{Append, Log, Next};
 
 /// The write-ahead log is folded into the file about every so many statements, by a thread of its own.
-const STATEMENTS_PER_CHECKPOINT: u64 = 2_000;
+const STATEMENTS_PER_CHECKPOINT: u64 = 10_000;
 
 /// The writer's own things.
 pub(super) struct Writing {
