@@ -119,12 +119,12 @@ impl Archive {
 
     /// The id under which a message is known.
     fn id(&self, seq: u64) -> Option<String> {
-        self.ids.as_ref().map(|ids| ids.seal(seq))
+        self.ids.as_ref().map(|ids| ids.sealer().seal(seq))
     }
 
     /// The number in an id of this archive's.
     fn seq(&self, id: &str) -> Option<u64> {
-        self.ids.as_ref()?.open(id)
+        self.ids.as_ref()?.sealer().open(id)
     }
 
     /// When a message comes, by a clock that does not go back a little.
@@ -334,17 +334,19 @@ fn hand_out(
 ) -> Element {
     let query = asked.first();
     let query_id = query.as_ref().and_then(|query| query.attr("queryid"));
+    let sealer = archive.ids.as_ref().map(ids::Ids::sealer);
+    let page_id = step.new_id();
     let mut results = Vec::with_capacity(page.messages.len());
-    for message in &page.messages {
-        let (Some(id), Ok(stanza)) = (archive.id(message.seq), Stanza::read(&message.xml)) else { continue };
+    for (number, message) in page.messages.iter().enumerate() {
+        let Some(id) = sealer.as_ref().map(|sealer| sealer.seal(message.seq)) else { continue };
         let result = Element::new(ns::MAM, "result").with_attr_opt("queryid", query_id).with_attr("id", id);
         let delay = Element::new(ns::DELAY, "delay").with_attr("stamp", datetime::format(message.at));
         let forwarded = Element::new(ns::FORWARD, "forwarded").with_child(delay);
         let mut copy = Stanza::message(Type::Normal)
             .with_from(asked.to.clone().unwrap_or_else(|| owner.clone().into()))
-            .with_id(step.new_id());
+            .with_id(format!("{page_id}.{number}"));
         copy.to.clone_from(&asked.from);
-        results.push(copy.with_forwarded(&result, &forwarded, &stanza));
+        results.extend(copy.with_forwarded_text(&result, &forwarded, &message.xml));
     }
     if query.is_some_and(|query| query.child(ns::MAM, "flip-page").is_some()) {
         // §4.3.4: only how they are sent changes.

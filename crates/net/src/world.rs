@@ -1,5 +1,6 @@
 //! The real world: the clock on the wall, the system's chance, tokio's tasks and a few threads for costly work.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
@@ -64,11 +65,46 @@ impl Clock for Real {
 
 impl Entropy for Real {
     fn fill(&self, buffer: &mut [u8]) {
-        if aws_lc_rs::rand::fill(buffer).is_err() {
-            // Without chance no secret is one: better to stop than to go on.
-            tracing::error!("the system gives no random numbers");
-            std::process::abort();
+        CHANCE.with_borrow_mut(|chance| chance.fill(buffer));
+    }
+}
+
+/// Random bytes that are fetched at once: each fetch sets up two keys, which costs more than an id is worth.
+const CHANCE_BYTES: usize = 512;
+
+thread_local! {
+    static CHANCE: RefCell<Chance> = const { RefCell::new(Chance { bytes: [0; CHANCE_BYTES], left: 0 }) };
+}
+
+/// Random bytes that nobody has had yet.
+struct Chance {
+    bytes: [u8; CHANCE_BYTES],
+    /// So many of them, at the beginning.
+    left: usize,
+}
+
+impl Chance {
+    fn fill(&mut self, buffer: &mut [u8]) {
+        if buffer.len() > CHANCE_BYTES {
+            return fetch(buffer);
         }
+        if buffer.len() > self.left {
+            fetch(&mut self.bytes);
+            self.left = CHANCE_BYTES;
+        }
+        let given = &mut self.bytes[self.left - buffer.len()..self.left];
+        buffer.copy_from_slice(given);
+        // What has become a secret is not kept here.
+        given.fill(0);
+        self.left -= buffer.len();
+    }
+}
+
+fn fetch(buffer: &mut [u8]) {
+    if aws_lc_rs::rand::fill(buffer).is_err() {
+        // Without chance no secret is one: better to stop than to go on.
+        tracing::error!("the system gives no random numbers");
+        std::process::abort();
     }
 }
 
@@ -108,5 +144,13 @@ mod tests {
     async fn chance_differs() {
         let world = world();
         assert_ne!(world.seed(), world.seed());
+        let mut seen = std::collections::BTreeSet::new();
+        for length in (16..CHANCE_BYTES + 16).step_by(7) {
+            let mut bytes = vec![0; length];
+            world.entropy.fill(&mut bytes);
+            for piece in bytes.chunks_exact(8) {
+                assert!(seen.insert(piece.to_vec()), "nothing is given twice");
+            }
+        }
     }
 }

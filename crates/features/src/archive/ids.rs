@@ -38,6 +38,16 @@ impl Ids {
         Ids { key }
     }
 
+    /// What seals and opens them. Whoever has many of them to seal makes it once.
+    pub fn sealer(&self) -> Sealer {
+        Sealer(hmac::Key::new(hmac::HMAC_SHA256, &self.key))
+    }
+}
+
+/// Seals and opens the ids of one archive. It is as large as twenty keys, so that it is made when it is needed.
+pub struct Sealer(hmac::Key);
+
+impl Sealer {
     /// The id of a number; always the same.
     pub fn seal(&self, number: u64) -> String {
         let tag = self.tag(number);
@@ -60,7 +70,7 @@ impl Ids {
     }
 
     fn tag(&self, number: u64) -> [u8; TAG_BYTES] {
-        let signed = hmac::sign(&self.key(), &[b"tag".as_slice(), &number.to_be_bytes()].concat());
+        let signed = hmac::sign(&self.0, &[b"tag".as_slice(), &number.to_be_bytes()].concat());
         let mut tag = [0; TAG_BYTES];
         tag.copy_from_slice(&signed.as_ref()[..TAG_BYTES]);
         tag
@@ -68,14 +78,10 @@ impl Ids {
 
     /// Covers the number by what the tag says, or uncovers it.
     fn mask(&self, bytes: &mut [u8; TAG_BYTES + NUMBER_BYTES]) {
-        let signed = hmac::sign(&self.key(), &[b"mask".as_slice(), &bytes[..TAG_BYTES]].concat());
+        let signed = hmac::sign(&self.0, &[b"mask".as_slice(), &bytes[..TAG_BYTES]].concat());
         for (byte, mask) in bytes[TAG_BYTES..].iter_mut().zip(signed.as_ref()) {
             *byte ^= mask;
         }
-    }
-
-    fn key(&self) -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, &self.key)
     }
 }
 
@@ -87,8 +93,8 @@ mod tests {
     use super::*;
     use crate::check::bare;
 
-    fn ids(owner: &str, created: u64) -> Ids {
-        Ids::new(&Seal([7; 32]), &bare(owner), SystemTime::UNIX_EPOCH + Duration::from_secs(created))
+    fn ids(owner: &str, created: u64) -> Sealer {
+        Ids::new(&Seal([7; 32]), &bare(owner), SystemTime::UNIX_EPOCH + Duration::from_secs(created)).sealer()
     }
 
     #[test]

@@ -71,6 +71,14 @@ impl Stanza {
         self
     }
 
+    /// The same, where the other stanza is as the store keeps it, written with [`ContentNs::Inherited`]: its text is
+    /// copied. `None` for what cannot be one.
+    pub fn with_forwarded_text(mut self, wrapper: &Element, forwarded: &Element, xml: &[u8]) -> Option<Self> {
+        self.payload = self.payload.with_forwarded_text(wrapper, forwarded, xml)?;
+        self.archived = None;
+        Some(self)
+    }
+
     /// Without any direct child of this name.
     pub fn without(mut self, namespace: &str, name: &str) -> Self {
         if self.has(namespace, name) {
@@ -93,5 +101,36 @@ impl Stanza {
     pub fn archived_as(mut self, number: u64) -> Self {
         self.archived = NonZeroU64::new(number);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ns;
+    use crate::stanza::ContentNs;
+
+    #[test]
+    fn a_kept_stanza_is_forwarded_as_if_it_had_been_read() {
+        let wrapper = Element::new(ns::MAM, "result").with_attr("id", "1");
+        let forwarded = Element::new(ns::FORWARD, "forwarded");
+        let outer = || Stanza::message(Type::Normal).with_id("2");
+        for xml in [
+            "<message/>",
+            "<message from='a@one.test/b' to='c@one.test' id='&lt;' type='chat'><body>1 &lt; 2</body></message>",
+            "<message xml:lang='de'><x xmlns='urn:example:x'><y/></x></message>",
+            "<presence/>",
+        ] {
+            let read = Stanza::read(xml.as_bytes()).unwrap();
+            let mut kept = Vec::new();
+            read.write(&mut kept, ContentNs::Inherited);
+            let by_text = outer().with_forwarded_text(&wrapper, &forwarded, &kept).unwrap();
+            assert_eq!(by_text.to_xml(), outer().with_forwarded(&wrapper, &forwarded, &read).to_xml());
+            assert_eq!(by_text.first_name(), Some((ns::MAM, "result")));
+        }
+        for xml in ["", "<", "<message", "<message>", "message/>", "<messages/>", "<a/>", "<message></iq>"] {
+            assert!(outer().with_forwarded_text(&wrapper, &forwarded, xml.as_bytes()).is_none(), "{xml}");
+        }
+        assert!(outer().with_forwarded_text(&wrapper, &forwarded, b"<message>\xff</message>").is_none());
     }
 }

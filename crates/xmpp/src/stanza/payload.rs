@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{ContentNs, Stanza};
+use super::{ContentNs, Kind, Stanza, write_attribute};
 use crate::ns;
 use crate::xml::{self, Element, Limits};
 
@@ -79,6 +79,35 @@ impl Payload {
                 });
             });
         })
+    }
+
+    /// With a child at the end in which a stanza is forwarded that was written where its content namespace is the
+    /// default one.
+    pub(super) fn with_forwarded_text(
+        &self,
+        wrapper: &Element,
+        forwarded: &Element,
+        xml: &[u8],
+    ) -> Option<Payload> {
+        let xml = std::str::from_utf8(xml).ok()?;
+        let kinds = [Kind::Message, Kind::Presence, Kind::Iq];
+        let name = kinds.map(Kind::name).into_iter().find(|name| {
+            let rest = xml.strip_prefix('<').and_then(|xml| xml.strip_prefix(name));
+            rest.is_some_and(|rest| rest.starts_with([' ', '>', '/']))
+        })?;
+        let (begin, rest) = xml.split_at(1 + name.len());
+        if !rest.ends_with("/>") && !rest.strip_suffix('>')?.strip_suffix(name)?.ends_with("</") {
+            return None;
+        }
+        Some(self.with_written(wrapper, |out| {
+            wrapper.write_around(ns::CLIENT, out, |out| {
+                forwarded.write_around(wrapper.ns(), out, |out| {
+                    out.extend_from_slice(begin.as_bytes());
+                    write_attribute("xmlns", ns::CLIENT, out);
+                    out.extend_from_slice(rest.as_bytes());
+                });
+            });
+        }))
     }
 
     fn with_written(&self, child: &Element, write: impl FnOnce(&mut Vec<u8>)) -> Payload {
