@@ -51,12 +51,14 @@ pub struct Kept {
     pub owed: u64,
     /// The session as the store has it.
     pub stored: Option<Session>,
+    /// How many have been handled, and acknowledged, by what has been written last.
+    pub counted: (u64, u64),
 }
 
 impl Kept {
     /// A stream that is managed from now on.
     pub fn new(key: String, max: u32) -> Self {
-        Kept { key, max, handled: 0, acked: 0, numbered: 0, owed: 0, stored: None }
+        Kept { key, max, handled: 0, acked: 0, numbered: 0, owed: 0, stored: None, counted: (0, 0) }
     }
 
     /// A stanza for the client, as the store keeps it.
@@ -250,8 +252,6 @@ fn owe(a: &mut Account, origin: Origin, ticket: Option<&Ticket>, at: SystemTime,
         && let Some(kept) = a.kept.get_mut(&session)
     {
         kept.handled = count;
-        let (owner, key) = (a.jid.clone(), kept.key.clone());
-        writes.push(Write::SessionHandled { owner, key, handled: count });
     }
 }
 
@@ -261,8 +261,11 @@ fn put(a: &mut Account, left: &mut Yield) {
         let acknowledged = a.doors.get(id).map_or(0, |door| door.acknowledged());
         if acknowledged > kept.acked && kept.owed > kept.acked {
             kept.acked = acknowledged;
+        }
+        let counts = (kept.handled, kept.acked);
+        if counts != std::mem::replace(&mut kept.counted, counts) {
             let (owner, key) = (a.jid.clone(), kept.key.clone());
-            left.writes.push(Write::SessionAcked { owner, key, acked: acknowledged });
+            left.writes.push(Write::SessionCounted { owner, key, handled: counts.0, acked: counts.1 });
         }
         if let Some(session) = a.sessions.find(*id)
             && !kept.is_stored(session)

@@ -117,6 +117,7 @@ async fn restore_sessions(node: &Node, account: &mut Account) -> Result<(), Stor
         let sent = Sent::restored(kept.acked, owed);
         let mut resumable = Kept::new(kept.key.clone(), max);
         (resumable.handled, resumable.acked) = (kept.handled, kept.acked);
+        resumable.counted = (kept.handled, kept.acked);
         (resumable.numbered, resumable.owed) = (sent.numbered(), sent.numbered());
         resumable.stored = Some(session.clone());
         let (commits, bytes_max) = (node.commits.clone(), node.config.outbound_bytes());

@@ -118,14 +118,14 @@ pub(crate) fn keep_archived(
 
 pub(crate) fn drop_up_to(owner: &BareJid, up_to: u64, sink: &mut dyn Sink) {
     // The highest number survives its message, or it would be given out again.
+    // One row of VALUES, as in archive.rs.
     const REMEMBER: &str = "INSERT INTO offline_last (owner, last_id) \
-         SELECT owner, MAX(id) FROM offline WHERE owner = $1 AND id <= $2 GROUP BY owner \
-         ON CONFLICT (owner) DO UPDATE SET last_id = excluded.last_id \
-         WHERE excluded.last_id > offline_last.last_id";
+         VALUES ($1, COALESCE((SELECT MAX(id) FROM offline WHERE owner = $2 AND id <= $3), 0)) \
+         ON CONFLICT (owner) DO UPDATE SET last_id = excluded.last_id WHERE excluded.last_id > offline_last.last_id";
     const DROP: &str = "DELETE FROM offline WHERE owner = $1 AND id <= $2";
-    let values = [owner.as_str().into(), signed(up_to).into()];
+    let values = [owner.as_str().into(), owner.as_str().into(), signed(up_to).into()];
     sink.run(REMEMBER, &values);
-    sink.run(DROP, &values);
+    sink.run(DROP, &values[1..]);
 }
 
 pub(crate) fn erase(account: &BareJid, sink: &mut dyn Sink) {

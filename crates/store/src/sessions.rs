@@ -114,15 +114,10 @@ pub(crate) fn put(owner: &BareJid, session: &KeptSession, sink: &mut dyn Sink) {
     );
 }
 
-pub(crate) fn handled(owner: &BareJid, key: &str, handled: u64, sink: &mut dyn Sink) {
-    const SQL: &str = "UPDATE sessions SET handled = $1 WHERE owner = $2 AND key = $3";
-    sink.run(SQL, &[signed(handled).into(), owner.as_str().into(), key.into()]);
-}
-
-pub(crate) fn acked(owner: &BareJid, key: &str, acked: u64, sink: &mut dyn Sink) {
-    const COUNT: &str = "UPDATE sessions SET acked = $1 WHERE owner = $2 AND key = $3";
+pub(crate) fn counted(owner: &BareJid, key: &str, handled: u64, acked: u64, sink: &mut dyn Sink) {
+    const COUNT: &str = "UPDATE sessions SET handled = $1, acked = $2 WHERE owner = $3 AND key = $4";
     const DROP: &str = "DELETE FROM owed WHERE owner = $1 AND session = $2 AND number <= $3";
-    sink.run(COUNT, &[signed(acked).into(), owner.as_str().into(), key.into()]);
+    sink.run(COUNT, &[signed(handled).into(), signed(acked).into(), owner.as_str().into(), key.into()]);
     sink.run(DROP, &[owner.as_str().into(), key.into(), signed(acked).into()]);
 }
 

@@ -154,22 +154,15 @@ pub enum Write {
         /// The session.
         session: KeptSession,
     },
-    /// So many stanzas of a session's client have been handled.
-    SessionHandled {
+    /// How far both sides of a session have counted; what its client has acknowledged is not owed any more.
+    SessionCounted {
         /// Whose.
         owner: BareJid,
         /// The session's key.
         key: String,
-        /// How many in all.
+        /// How many of the client's stanzas have been handled, in all.
         handled: u64,
-    },
-    /// A session's client has acknowledged so many stanzas; they are not owed any more.
-    SessionAcked {
-        /// Whose.
-        owner: BareJid,
-        /// The session's key.
-        key: String,
-        /// How many in all.
+        /// How many stanzas the client has acknowledged, in all.
         acked: u64,
     },
     /// A session is to have a stanza, and may not have it yet.
@@ -250,8 +243,7 @@ impl Write {
             Write::LetterKeep(letter) => (0, text([&letter.key])?, letter.xml.len()),
             Write::LetterDrop { key } => (0, text([key])?, 0),
             Write::SessionPut { session, .. } => (0, text([&session.key])?, session.state.len()),
-            Write::SessionHandled { key, .. }
-            | Write::SessionAcked { key, .. }
+            Write::SessionCounted { key, .. }
             | Write::OweNothing { key, .. }
             | Write::SessionForget { key, .. } => (0, text([key])?, 0),
             Write::Owe { key, owed, .. } => (text(&owed.shared)?, text([key])?, owed.xml.len()),
@@ -306,8 +298,9 @@ impl Write {
             Write::LetterKeep(letter) => letters::keep(letter, sink),
             Write::LetterDrop { key } => letters::drop(key, sink),
             Write::SessionPut { owner, session } => sessions::put(owner, session, sink),
-            Write::SessionHandled { owner, key, handled } => sessions::handled(owner, key, *handled, sink),
-            Write::SessionAcked { owner, key, acked } => sessions::acked(owner, key, *acked, sink),
+            Write::SessionCounted { owner, key, handled, acked } => {
+                sessions::counted(owner, key, *handled, *acked, sink);
+            }
             Write::Owe { owner, key, owed } => sessions::owe(owner, key, owed, sink),
             Write::SessionsForget { owner } => sessions::erase(owner, sink),
             Write::OweNothing { owner, key } => sessions::owe_nothing(owner, key, sink),

@@ -23,12 +23,8 @@ fn owe(key: &str, number: u64) -> Write {
     Write::Owe { owner: jid(OWNER), key: key.to_owned(), owed: owed(number) }
 }
 
-fn handled(key: &str, handled: u64) -> Write {
-    Write::SessionHandled { owner: jid(OWNER), key: key.to_owned(), handled }
-}
-
-fn acked(key: &str, acked: u64) -> Write {
-    Write::SessionAcked { owner: jid(OWNER), key: key.to_owned(), acked }
+fn counted(key: &str, handled: u64, acked: u64) -> Write {
+    Write::SessionCounted { owner: jid(OWNER), key: key.to_owned(), handled, acked }
 }
 
 async fn numbers(opened: &Opened, key: &str) -> Vec<u64> {
@@ -69,7 +65,7 @@ fn what_is_acknowledged_is_not_owed() {
         let opened = home.open().await;
         opened.write([put(session("a", 0)), put(session("b", 0)), owe("b", 1)]).await;
         opened.write([owe("a", 1), owe("a", 2), owe("a", 5)]).await;
-        opened.write([acked("a", 2), handled("a", 7)]).await;
+        opened.write([counted("a", 7, 2)]).await;
         assert_eq!(numbers(&opened, "a").await, [5]);
         assert_eq!(numbers(&opened, "b").await, [1], "of another session");
         assert_eq!(counts(&opened).await, [("a".to_owned(), 7, 2), ("b".to_owned(), 0, 0)]);
@@ -90,23 +86,23 @@ fn what_later_writes_make_void_leaves_the_same_behind() {
                 put(session("b", 0)),
                 owe("a", 1),
                 owe("b", 1),
-                handled("a", 1),
-                handled("b", 1),
-                acked("a", 1),
+                counted("a", 1, 0),
+                counted("b", 1, 0),
+                counted("a", 1, 1),
                 owe("a", 2),
-                handled("a", 2),
+                counted("a", 2, 1),
                 owe("a", 3),
-                acked("a", 2),
+                counted("a", 2, 2),
             ])
             .await;
         assert_eq!(numbers(&opened, "a").await, [3]);
         assert_eq!(numbers(&opened, "b").await, [1]);
         assert_eq!(counts(&opened).await, [("a".to_owned(), 2, 2), ("b".to_owned(), 1, 0)]);
 
-        opened.write([owe("a", 4), again, owe("a", 1), owe("a", 2), acked("a", 1)]).await;
+        opened.write([owe("a", 4), again, owe("a", 1), owe("a", 2), counted("a", 2, 1)]).await;
         assert_eq!(numbers(&opened, "a").await, [2], "numbered anew");
         let forget = Write::SessionForget { owner: jid(OWNER), key: "a".to_owned() };
-        opened.write([forget, put(session("a", 5)), owe("a", 1), acked("a", 1)]).await;
+        opened.write([forget, put(session("a", 5)), owe("a", 1), counted("a", 5, 1)]).await;
         assert_eq!(counts(&opened).await[0], ("a".to_owned(), 5, 1));
         assert!(numbers(&opened, "a").await.is_empty());
     });

@@ -63,8 +63,8 @@ pub(super) enum Recount {
 }
 
 impl State {
-    /// The acknowledgement that is due; `now` is the time if that alone may be the reason. None overtakes what waits for
-    /// its numbers: it may be the error for a stanza that the acknowledgement counts.
+    /// The acknowledgement that is due; `now` is the time if that alone may be the reason. None overtakes what waits
+    /// for its numbers: it may be the error for a stanza that the acknowledgement counts.
     pub(crate) fn due_ack(&mut self, now: Option<Instant>) -> Option<Outgoing> {
         if self.recount.is_some() {
             return None;

@@ -9,7 +9,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "archives of messages", text: include_str!("schema/0003.sql") },
     Step { name: "clients and their tokens", text: include_str!("schema/0004.sql") },
     Step { name: "a short list before the index of words", text: include_str!("schema/0005.sql") },
-    Step { name: "an index of shared texts only", text: include_str!("schema/0006.sql") },
+    Step { name: "less to write for a message", text: include_str!("schema/0006.sql") },
 ];
 
 /// What leads from one schema to the next.
