@@ -21,7 +21,7 @@ use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 
 use crate::door::Door;
-use crate::kept::{Kept, Keys};
+use crate::kept::Kept;
 use crate::letter::{Letter, Outcome};
 use crate::nobody::Nobody;
 use crate::outgoing::Undelivered;
@@ -234,11 +234,6 @@ impl Account {
         if self.doors.get(&session).is_some_and(|door| !door.is_taken()) {
             moments::session_over(self, session, step);
         }
-    }
-
-    /// The keys of all sessions whose streams can be resumed.
-    pub fn keys(&self) -> Keys {
-        self.kept.iter().map(|(id, kept)| (*id, kept.key.clone())).collect()
     }
 
     fn refuse_bind(&mut self, id: SessionId, condition: Condition, step: &mut Step<'_>) {

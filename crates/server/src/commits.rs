@@ -97,15 +97,9 @@ impl Commits {
     }
 
     fn wake_settled(&self) {
-        let mut settled = Vec::new();
-        self.waiting.lock().retain(|(lsn, waker)| {
-            let pending = self.fate(*lsn) == Fate::Pending;
-            if !pending {
-                settled.push(waker.clone());
-            }
-            pending
-        });
-        for waker in settled {
+        let is_known = |(lsn, _): &mut (Lsn, Waker)| self.fate(*lsn) != Fate::Pending;
+        let settled: Vec<_> = self.waiting.lock().extract_if(.., is_known).collect();
+        for (_, waker) in settled {
             waker.wake();
         }
     }

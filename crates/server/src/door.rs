@@ -112,8 +112,23 @@ impl Door {
         state.queued_bytes += outgoing.byte_len();
         state.queue.push_back(Waiting { lsn, at, answers, outgoing });
         let overdue = !state.taken && (closes || state.queued_bytes > self.bytes_max);
-        wake(state);
+        if !self.waits_for_commit(&state) {
+            wake(state);
+        }
         overdue
+    }
+
+    /// Whether nothing leaves before a commit, which then wakes the connection: it need not be awake before. Whoever is
+    /// first in the queue has been waited for since it came, or is from now on.
+    fn waits_for_commit(&self, state: &State) -> bool {
+        let Some(first) = state.queue.front().filter(|first| self.commits.fate(first.lsn) == Fate::Pending)
+        else {
+            return false;
+        };
+        match &state.waker {
+            Some(waker) if state.queue.len() == 1 => self.commits.wait(first.lsn, waker) == Fate::Pending,
+            _ => true,
+        }
     }
 
     /// Takes what may leave now, in order, and says what has become of the client's own stanzas. What rests on a

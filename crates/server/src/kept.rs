@@ -62,14 +62,19 @@ impl Kept {
     }
 
     /// A stanza for the client, as the store keeps it.
-    pub fn owe(&mut self, owner: &BareJid, stanza: &Undelivered, keys: &Keys, number: u64) -> Option<Write> {
-        if !is_lasting(&stanza.stanza) {
+    pub fn owe(
+        &mut self,
+        owner: &BareJid,
+        stanza: &Stanza,
+        at: SystemTime,
+        shared: Vec<String>,
+        number: u64,
+    ) -> Option<Write> {
+        if !is_lasting(stanza) {
             return None;
         }
         self.owed = number;
-        let others = stanza.shared.iter().flat_map(|ids| ids.iter());
-        let shared = others.filter_map(|id| keys.get(id)).filter(|key| **key != self.key).cloned().collect();
-        let owed = OwedStanza { number, at: stanza.at, shared, xml: stanza.stanza.to_xml().into_bytes() };
+        let owed = OwedStanza { number, at, shared, xml: stanza.to_xml().into_bytes() };
         Some(Write::Owe { owner: owner.clone(), key: self.key.clone(), owed })
     }
 
@@ -98,8 +103,15 @@ impl Kept {
     }
 }
 
-/// The keys of all sessions that are kept.
-pub type Keys = BTreeMap<SessionId, String>;
+/// The keys of other sessions that have a stanza, too, and are kept.
+pub fn keys_of_others(
+    kept: &BTreeMap<SessionId, Kept>,
+    shared: Option<&[SessionId]>,
+    own: SessionId,
+) -> Vec<String> {
+    let others = shared.unwrap_or_default().iter().filter(|id| **id != own);
+    others.filter_map(|id| kept.get(id)).map(|kept| kept.key.clone()).collect()
+}
 
 /// Whether a stanza must come after a crash as well. How people are is asked anew then.
 fn is_lasting(stanza: &Stanza) -> bool {
@@ -225,25 +237,23 @@ fn register(node: &Node, all: bool, left: &mut Yield) {
 
 /// What sessions are to have, and how far they have counted.
 fn owe(a: &mut Account, origin: Origin, ticket: Option<&Ticket>, at: SystemTime, left: &mut Yield) {
-    let keys = a.keys();
     let Yield { writes, acts } = left;
     for act in acts.iter() {
         let (session, stanzas, shared) = match act {
             Act::Deliver(session, stanza) => (session, std::slice::from_ref(stanza), None),
             Act::DeliverShared(session, stanza, shared) => {
-                (session, std::slice::from_ref(stanza), Some(shared))
+                (session, std::slice::from_ref(stanza), Some(&**shared))
             }
             Act::Refused(session, _, error) => (session, error.as_slice(), None),
             Act::DeliverThen(session, stanzas, _) => (session, stanzas.as_slice(), None),
             _ => continue,
         };
+        let others = keys_of_others(&a.kept, shared, *session);
         let Some(kept) = a.kept.get_mut(session) else { continue };
         for stanza in stanzas {
             kept.numbered += 1;
             if origin != Origin::Stream {
-                let (stanza, shared) = (stanza.clone(), shared.cloned());
-                let owed = Undelivered { stanza, at, shared, lsn: Lsn::default() };
-                writes.extend(kept.owe(&a.jid, &owed, &keys, kept.numbered));
+                writes.extend(kept.owe(&a.jid, stanza, at, others.clone(), kept.numbered));
             }
         }
     }

@@ -11,7 +11,7 @@ use stream::{Enable, Wait};
 use xmpp::jid::BareJid;
 
 use crate::account::Account;
-use crate::kept::Kept;
+use crate::kept::{Kept, keys_of_others};
 use crate::letter::Resuming;
 use crate::outgoing::Undelivered;
 use crate::told::Told;
@@ -199,9 +199,12 @@ fn refuse(a: &Account, session: SessionId, step: &mut Step<'_>) {
 
 /// All that is owed to a session is put down anew, by the numbers that it has now.
 pub fn put_down(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
-    let keys = a.keys();
-    let (Some(kept), Some(door)) = (a.kept.get_mut(&session), a.doors.get(&session)) else { return };
+    let Some(door) = a.doors.get(&session) else { return };
     let owed = door.owed();
+    let shared =
+        owed.stanzas.iter().map(|(_, owed)| keys_of_others(&a.kept, owed.shared.as_deref(), session));
+    let shared: Vec<_> = shared.collect();
+    let Some(kept) = a.kept.get_mut(&session) else { return };
     kept.numbered = owed.last;
     kept.handled = door.stepped_count();
     kept.acked = door.acknowledged();
@@ -209,7 +212,7 @@ pub fn put_down(a: &mut Account, session: SessionId, step: &mut Step<'_>) {
     kept.stored = None;
     step.write(Write::OweNothing { owner: a.jid.clone(), key: kept.key.clone() });
     step.act(Act::PutDown(session, owed.superseded));
-    for (number, stanza) in owed.stanzas {
-        step.write_all(kept.owe(&a.jid, &stanza, &keys, number));
+    for ((number, owed), shared) in owed.stanzas.into_iter().zip(shared) {
+        step.write_all(kept.owe(&a.jid, &owed.stanza, owed.at, shared, number));
     }
 }
