@@ -148,25 +148,28 @@ fn is_by(id: &Element, owner: &BareJid) -> bool {
     id.attr("by").and_then(|by| Jid::new(by).ok()).is_some_and(|by| by == **owner)
 }
 
-/// Archives a message that the account sends, and marks it as archived. Returns it with its id, which is for the
-/// account's own devices only (§3.5).
+/// Archives a message that the account sends, and marks it as archived. Returns its number, if it has one.
 pub fn keep_sent(
     archive: &mut Archive,
     roster: &Roster,
     owner: &BareJid,
     message: &mut Stanza,
     step: &mut Step<'_>,
-) -> Stanza {
+) -> Option<u64> {
     // What goes to the account itself is archived as it arrives, once (§6.1.1).
     let with = message.to.clone().filter(|to| to.bare() != *owner);
     retraction::look(owner, with.as_ref(), true, message, step);
-    let kept = with.and_then(|with| keep(archive, roster, owner, &with, message, None, step));
-    match kept {
+    let seq = with.and_then(|with| keep(archive, roster, owner, &with, message, None, step))?;
+    *message = std::mem::replace(message, Stanza::message(Type::Normal)).archived_as(seq);
+    Some(seq)
+}
+
+/// A message that the account has sent with the id under which it is archived, if it is: for the account's own devices
+/// only (§3.5).
+pub fn own(archive: &Archive, owner: &BareJid, message: &Stanza, seq: Option<u64>) -> Stanza {
+    match seq {
+        Some(seq) => identified(archive, owner, message.clone(), seq),
         None => message.clone(),
-        Some(seq) => {
-            *message = std::mem::replace(message, Stanza::message(Type::Normal)).archived_as(seq);
-            identified(archive, owner, message.clone(), seq)
-        }
     }
 }
 

@@ -77,19 +77,21 @@ pub fn answer_other() -> Result<Reply, Stop> {
     Err(Condition::NotAllowed.into())
 }
 
-/// Copies a message that a session sends to the account's other sessions (§8).
+/// Copies a message that a session sends to the account's other sessions (§8); it is made when there is one that wants
+/// it.
 pub fn copy_sent(
     copied: &mut Copied,
     sessions: &Sessions,
     account: &BareJid,
     sender: SessionId,
-    message: &Stanza,
+    message: impl FnOnce() -> Stanza,
     step: &mut Step<'_>,
 ) {
     let others = |session: &Session| session.carbons && session.id != sender;
     if !sessions.iter().any(others) {
         return;
     }
+    let message = &message();
     let to = message.to.as_ref();
     // What goes to the account itself comes to all of its sessions as it arrives.
     if to.is_none_or(|to| to.bare() == *account) || !is_eligible(copied, to, message) {

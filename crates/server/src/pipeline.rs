@@ -93,8 +93,9 @@ fn message_leaving(
     message = archive::without_forged_ids(message, &a.jid);
     blocking::may_send(&a.blocklist, &message)?;
     a.addressed.remember(&a.roster, &a.jid, &message, step);
-    let kept = archive::keep_sent(&mut a.archive, &a.roster, &a.jid, &mut message, step);
-    carbons::copy_sent(&mut a.copied, &a.sessions, &a.jid, session, &kept, step);
+    let seq = archive::keep_sent(&mut a.archive, &a.roster, &a.jid, &mut message, step);
+    let own = || archive::own(&a.archive, &a.jid, &message, seq);
+    carbons::copy_sent(&mut a.copied, &a.sessions, &a.jid, session, own, step);
     let away = account::away(&a.sessions, &a.doors, step.wall);
     push::called_elsewhere(&mut a.push, &a.sessions, &away, a.roster.pending_count(), &a.jid, &message, step);
     step.route(message);
