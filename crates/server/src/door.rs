@@ -119,7 +119,7 @@ impl Door {
     }
 
     /// Whether nothing leaves before a commit, which then wakes the connection: it need not be awake before. Whoever is
-    /// first in the queue has been waited for since it came, or is from now on.
+    /// first in the queue has been waited for since it came, or is from now on (docs/build/stepping.md, trap 10).
     fn waits_for_commit(&self, state: &State) -> bool {
         let Some(first) = state.queue.front().filter(|first| self.commits.fate(first.lsn) == Fate::Pending)
         else {

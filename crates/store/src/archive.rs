@@ -102,8 +102,7 @@ impl Store {
 pub(crate) fn keep(message: &ArchiveMessage, sink: &mut dyn Sink) {
     const OPEN: &str = "INSERT INTO archive_owners (id, owner, domain, cleared, bent) \
          SELECT COALESCE(MAX(id), 0) + 1, $1, $2, 0, 0 FROM archive_owners WHERE true ON CONFLICT (owner) DO NOTHING";
-    // Each is one row of VALUES: SQLite keeps a journal for a statement that may write several, and writes the index of
-    // words down with each of those.
+    // Each writes one row of VALUES (docs/build/stepping.md, trap 11).
     const BODY: &str = "INSERT INTO archive_bodies (place, xml) \
          VALUES ((SELECT COALESCE(MAX(place), 0) + 1 FROM archive), $1)";
     // Unless the other archive has it still, as it almost always has.

@@ -118,7 +118,7 @@ pub(crate) fn keep_archived(
 
 pub(crate) fn drop_up_to(owner: &BareJid, up_to: u64, sink: &mut dyn Sink) {
     // The highest number survives its message, or it would be given out again.
-    // One row of VALUES, as in archive.rs.
+    // docs/build/stepping.md, trap 11.
     const REMEMBER: &str = "INSERT INTO offline_last (owner, last_id) \
          VALUES ($1, COALESCE((SELECT MAX(id) FROM offline WHERE owner = $2 AND id <= $3), 0)) \
          ON CONFLICT (owner) DO UPDATE SET last_id = excluded.last_id WHERE excluded.last_id > offline_last.last_id";
