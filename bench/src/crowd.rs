@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
 
-use crate::entry::Way;
+use crate::entry::{Client, Way};
 use crate::manner::Manner;
 use crate::scram::Salted;
 use crate::session::{Event, Session};
@@ -33,6 +33,13 @@ pub trait Scene {
         xml: &[u8],
         wishes: &mut Wishes,
     ) -> Result<(), String>;
+    /// Somebody's connection has gone, or they were not let in. Mostly that must not be.
+    ///
+    /// # Errors
+    /// What must not be; ends the scene.
+    fn lost(&mut self, session: &Session, why: String) -> Result<(), String> {
+        Err(format!("u{}: {why}", session.account))
+    }
 }
 
 /// What is to be done next.
@@ -40,7 +47,7 @@ pub trait Scene {
 pub struct Wishes {
     bytes: Vec<u8>,
     said: Vec<(usize, usize)>,
-    entering: Vec<(u32, Way)>,
+    entering: Vec<(Client, Way)>,
     leaving: Vec<usize>,
 }
 
@@ -52,8 +59,8 @@ impl Wishes {
     }
 
     /// Somebody is to come in.
-    pub fn enter(&mut self, account: u32, way: Way) {
-        self.entering.push((account, way));
+    pub fn enter(&mut self, client: impl Into<Client>, way: Way) {
+        self.entering.push((client.into(), way));
     }
 
     /// Somebody closes the stream and the connection.
@@ -141,9 +148,9 @@ impl Crowd {
     ///
     /// # Errors
     /// Of the system.
-    pub fn enter(&mut self, account: u32, way: Way) -> Result<usize, String> {
+    pub fn enter(&mut self, client: impl Into<Client>, way: Way) -> Result<usize, String> {
         let number = self.sessions.len();
-        let session = Session::connect(number, account, way, &self.manner, self.poll.registry())?;
+        let session = Session::connect(number, client.into(), way, &self.manner, self.poll.registry())?;
         self.sessions.push(Some(Box::new(session)));
         self.waiting.push_back(number);
         Ok(number)
@@ -201,7 +208,7 @@ impl Crowd {
     /// # Errors
     /// Of the system, a connection or the scene; a server that is silent for too long.
     pub fn turn(&mut self, scene: &mut impl Scene) -> Result<(), String> {
-        self.do_as_wished()?;
+        self.do_as_wished(scene)?;
         self.poll.poll(&mut self.events, Some(LOOK)).or_else(|error| match error.kind() {
             std::io::ErrorKind::Interrupted => Ok(()),
             _ => Err(error.to_string()),
@@ -224,20 +231,21 @@ impl Crowd {
                     }
                 }
             };
-            session
-                .read(&self.manner, &mut self.salted, &mut self.buffer, &mut tell)
-                .map_err(|why| format!("u{}: {why}", session.account))?;
+            let read = session.read(&self.manner, &mut self.salted, &mut self.buffer, &mut tell);
+            if let Some(why) = wrong.take() {
+                return Err(why);
+            }
             if session.waiting || event.is_writable() {
                 self.waiting.push_back(number);
             }
+            if let Err(why) = read {
+                lose(&mut self.sessions[number], why, scene)?;
+            }
         }
-        if let Some(why) = wrong {
-            return Err(why);
-        }
-        self.do_as_wished()
+        self.do_as_wished(scene)
     }
 
-    fn do_as_wished(&mut self) -> Result<(), String> {
+    fn do_as_wished(&mut self, scene: &mut impl Scene) -> Result<(), String> {
         let mut wishes = std::mem::take(&mut self.wishes);
         let mut from = 0;
         for (who, to) in wishes.said.drain(..) {
@@ -248,12 +256,13 @@ impl Crowd {
             from = to;
         }
         wishes.bytes.clear();
-        for (account, way) in wishes.entering.drain(..) {
-            self.enter(account, way)?;
+        for (client, way) in wishes.entering.drain(..) {
+            self.enter(client, way)?;
         }
         while let Some(who) = self.waiting.pop_front() {
-            if let Some(session) = &mut self.sessions[who] {
-                session.flush().map_err(|why| format!("u{}: {why}", session.account))?;
+            let flushed = self.sessions[who].as_mut().map_or(Ok(()), |session| session.flush());
+            if let Err(why) = flushed {
+                lose(&mut self.sessions[who], why, scene)?;
             }
         }
         for who in wishes.leaving.drain(..) {
@@ -264,6 +273,10 @@ impl Crowd {
         self.wishes = wishes;
         Ok(())
     }
+}
+
+fn lose(session: &mut Option<Box<Session>>, why: String, scene: &mut impl Scene) -> Result<(), String> {
+    session.take().map_or(Ok(()), |session| scene.lost(&session, why))
 }
 
 /// People who do nothing.

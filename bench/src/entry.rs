@@ -10,6 +10,22 @@ use crate::manner::{Manner, Peer};
 use crate::scram::{Exchange, MECHANISMS, Salted};
 use crate::text::{account, attribute, contains, inside};
 
+/// Who comes in: accounts are numbered, and the clients of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    /// Whose it is.
+    pub account: u32,
+    /// Which of the account's clients.
+    pub number: u32,
+}
+
+impl From<u32> for Client {
+    /// The account's first.
+    fn from(account: u32) -> Self {
+        Client { account, number: 0 }
+    }
+}
+
 /// By what a session comes in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
@@ -47,7 +63,7 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Entry {
     way: Way,
-    account: u32,
+    client: Client,
     exchange: Option<(Exchange, bool)>,
     authenticated: bool,
     awaited: Option<u32>,
@@ -55,29 +71,29 @@ pub struct Entry {
     pub token: Option<String>,
     /// The stream's id, to go on with it.
     pub stream: Option<String>,
-    /// Whether the former stream goes on.
-    pub resumed: bool,
+    /// How much of what it said had been handled of the former stream, if that goes on.
+    pub resumed: Option<u32>,
 }
 
 impl Entry {
-    /// An entry of this account.
-    pub fn new(account: u32, way: Way) -> Self {
+    /// An entry of this client.
+    pub fn new(client: Client, way: Way) -> Self {
         Entry {
             way,
-            account,
+            client,
             exchange: None,
             authenticated: false,
             awaited: None,
             token: None,
             stream: None,
-            resumed: false,
+            resumed: None,
         }
     }
 
     /// What is said first on a connection, and again when it is secure.
     pub fn open(&self, manner: &Manner, secure: bool, out: &mut Vec<u8>) {
         if manner.peer == Peer::Floor {
-            let _ = write!(out, "<group id='{}'/>", self.account / manner.group);
+            let _ = write!(out, "<group id='{}'/>", self.client.account / manner.group);
             return;
         }
         header(manner, out);
@@ -92,7 +108,7 @@ impl Entry {
     }
 
     fn show(&self, token: &str, manner: &Manner, wish: &str, out: &mut Vec<u8>) {
-        let message = STANDARD.encode(ht::initiator(&format!("u{}", self.account), token, b""));
+        let message = STANDARD.encode(ht::initiator(&format!("u{}", self.client.account), token, b""));
         let more = format!("<fast xmlns='urn:xmpp:fast:0'/>{wish}");
         self.authenticate("HT-SHA-256-NONE", &message, &more, manner, out);
     }
@@ -104,9 +120,10 @@ impl Entry {
             out,
             "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='{mechanism}'>\
              <initial-response>{message}</initial-response>\
-             <user-agent id='d4565fa7-4d72-4749-b3d3-{:012x}'/>\
+             <user-agent id='d4565fa7-4d72-4749-{:04x}-{:012x}'/>\
              <bind xmlns='urn:xmpp:bind:0'><tag>bench</tag>{enable}{carbons}</bind>{more}</authenticate>",
-            self.account
+            0xb3d3 + self.client.number,
+            self.client.account
         );
     }
 
@@ -177,7 +194,7 @@ impl Entry {
                 self.stream = attribute(xml, "id").map(str::to_owned);
                 self.awaited = self.awaited.map(|awaited| awaited - 1);
             }
-            "presence" if attribute(xml, "from").and_then(account) == Some(self.account) => {
+            "presence" if attribute(xml, "from").and_then(account) == Some(self.client.account) => {
                 self.awaited = self.awaited.map(|awaited| awaited - 1);
             }
             "failure" | "error" | "failed" => return Err(refused(xml)),
@@ -207,10 +224,10 @@ impl Entry {
         if matches!(self.way, Way::Token(_) | Way::Resume { .. }) {
             return Ok(());
         }
+        let account = self.client.account;
         let offered = |name: &&&str| contains(xml, &format!(">{name}<"));
         let mechanism = MECHANISMS.iter().find(offered).ok_or_else(|| refused(xml))?;
-        let (exchange, first) =
-            Exchange::begin(mechanism, &format!("u{}", self.account), u64::from(self.account));
+        let (exchange, first) = Exchange::begin(mechanism, &format!("u{account}"), u64::from(account));
         let again = self.way == Way::PasswordForToken;
         if again {
             let wish = "<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>";
@@ -234,9 +251,9 @@ impl Entry {
             Way::Token(token) | Way::Resume { token, .. } => Some(token.clone()),
             _ => None,
         });
-        if let (Some(_), Way::Resume { stream, .. }) = (part("<resumed"), &self.way) {
+        if let (Some(resumed), Way::Resume { stream, .. }) = (part("<resumed"), &self.way) {
             self.stream = Some(stream.clone());
-            self.resumed = true;
+            self.resumed = attribute(resumed, "h").and_then(|handled| handled.parse().ok());
             return Next::In;
         }
         self.stream = part("<enabled").and_then(|part| attribute(part, "id")).map(str::to_owned);

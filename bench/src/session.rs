@@ -8,7 +8,7 @@ use rustls::ClientConnection;
 use socket2::{Domain, Protocol, Socket, Type};
 use xmpp::xml::{Item, Limits, Scanner};
 
-use crate::entry::{Entry, Next, Way};
+use crate::entry::{Client, Entry, Next, Way};
 use crate::manner::{Manner, Peer};
 use crate::scram::Salted;
 use crate::text::contains;
@@ -25,6 +25,8 @@ const PIECE: usize = 16 * 1024;
 pub struct Session {
     /// Whose it is.
     pub account: u32,
+    /// Which of the account's clients.
+    pub client: u32,
     tcp: TcpStream,
     tls: Option<ClientConnection>,
     scanner: Scanner,
@@ -36,8 +38,8 @@ pub struct Session {
     pub stream: Option<String>,
     /// Whether a header has been sent in clear text.
     opened: bool,
-    /// Whether it goes on with a former stream.
-    pub resumed: bool,
+    /// How much of what it said had been handled of the former stream, if that goes on.
+    pub resumed: Option<u32>,
     counts: bool,
     /// Stanzas that have come since the stream is managed.
     pub handled: u32,
@@ -60,13 +62,13 @@ impl Session {
     /// Of the system.
     pub fn connect(
         number: usize,
-        account: u32,
+        client: Client,
         way: Way,
         manner: &Manner,
         registry: &Registry,
     ) -> Result<Self, String> {
         let mut session =
-            connect(number, account, way, manner, registry).map_err(|error| error.to_string())?;
+            connect(number, client, way, manner, registry).map_err(|error| error.to_string())?;
         if manner.peer != Peer::StartTls {
             session.secure(manner)?;
         }
@@ -246,7 +248,13 @@ impl Session {
             "message" | "presence" | "iq" => self.handled += u32::from(self.counts),
             "enabled" => self.counts = true,
             // Within a login (XEP-0386).
-            "success" => self.counts = contains(xml, "<enabled") || contains(xml, "<resumed"),
+            "success" => {
+                self.counts = contains(xml, "<enabled") || contains(xml, "<resumed");
+                // The former stream is over.
+                if contains(xml, "<enabled") {
+                    self.handled = 0;
+                }
+            }
             "r" if self.counts => {
                 let _ = write!(out, "<a xmlns='urn:xmpp:sm:3' h='{}'/>", self.handled);
             }
@@ -262,7 +270,7 @@ impl Session {
 
 fn connect(
     number: usize,
-    account: u32,
+    client: Client,
     way: Way,
     manner: &Manner,
     registry: &Registry,
@@ -280,15 +288,16 @@ fn connect(
     let handled = if let Way::Resume { handled, .. } = way { handled } else { 0 };
     registry.register(&mut tcp, Token(number), Interest::READABLE | Interest::WRITABLE)?;
     Ok(Session {
-        account,
+        account: client.account,
+        client: client.number,
         tcp,
         tls: None,
         scanner: Scanner::new(Limits::default()),
-        entry: Some(Box::new(Entry::new(account, way))),
+        entry: Some(Box::new(Entry::new(client, way))),
         token: None,
         stream: None,
         opened: false,
-        resumed: false,
+        resumed: None,
         counts: false,
         handled,
         waiting: false,

@@ -15,7 +15,7 @@ use crate::text::{attribute, contains};
 /// How long the last messages may take.
 const END: Duration = Duration::from_secs(15);
 /// What everybody says: with it a message has about 300 bytes.
-const BODY: &str = "But, soft! what light through yonder window breaks? It is the east, and Juliet is the sun. \
+pub const BODY: &str = "But, soft! what light through yonder window breaks? It is the east, and Juliet is the sun. \
      Arise, fair sun, and kill the envious moon.";
 
 /// What a chat is like.

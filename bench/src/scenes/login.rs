@@ -70,7 +70,7 @@ impl Scene for Storm {
         if let Some(begun) = self.begun.remove(&session.account) {
             self.waits.note(begun.elapsed());
         }
-        self.resumed += u64::from(session.resumed);
+        self.resumed += u64::from(session.resumed.is_some());
         self.remember(session);
         if self.again == Again::Stream {
             wishes.vanish(who)
