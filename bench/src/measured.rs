@@ -154,6 +154,16 @@ impl Waits {
     }
 }
 
+/// By how much y grows with one x, by least squares; 0 where that cannot be said.
+pub fn slope(points: &[(f64, f64)]) -> f64 {
+    let count = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (mean_x, mean_y) = (mean(|point| point.0), mean(|point| point.1));
+    let over: f64 = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
+    let under: f64 = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
+    if under > 0.0 { over / under } else { 0.0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +175,13 @@ mod tests {
         assert!((waits.at(0.5) - 51.0).abs() < 1.01, "{}", waits.at(0.5));
         assert!((waits.at(1.0) - 100.0).abs() < 0.01);
         assert_eq!(waits.count(), 100);
+    }
+
+    #[test]
+    fn what_grows_has_a_slope() {
+        let points: Vec<(f64, f64)> = (0..10).map(|x| (f64::from(x), 7.0 + 3.0 * f64::from(x))).collect();
+        assert!((slope(&points) - 3.0).abs() < 1e-9);
+        assert!(slope(&points[..1]).abs() < 1e-9 && slope(&[]).abs() < 1e-9);
     }
 
     #[test]
