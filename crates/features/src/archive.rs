@@ -272,7 +272,7 @@ pub fn answer_own(
             if query::reaches_the_end(&query)
                 && let Some(session) = sessions.find_mut(session)
             {
-                session.archive_read = archive.last;
+                session.archive_read = query::taken(&query, &session.archive_read, archive.last);
             }
             let read = Read::Archive { owner: owner.clone(), query: Box::new(query) };
             step.read(read, Return::Archive(session, Box::new(iq.clone())));

@@ -221,8 +221,9 @@ pub fn read(
         return;
     };
     draining.leaving = rows.iter().map(|row| (row.id, row.held_bytes, row.archived.is_some())).collect();
-    let known = sessions.find(session).map_or(0, |session| session.archive_read);
-    let wanted = rows.iter().filter(|row| row.archived.is_none_or(|archived| archived > known));
+    let known = sessions.find(session).map(|session| &session.archive_read);
+    let takes = |archived: &u64| known.is_some_and(|known| known.contains(archived));
+    let wanted = rows.iter().filter(|row| !row.archived.as_ref().is_some_and(takes));
     let messages = wanted.filter_map(|row| {
         let message = Stanza::read(&row.xml).ok()?;
         let message = match row.archived {

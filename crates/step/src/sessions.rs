@@ -1,6 +1,7 @@
 //! The ledger of an account's sessions: who is connected, with which presence, interested in what.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -45,8 +46,8 @@ pub struct Session {
     pub resumable: bool,
     /// Whether it wants copies of what other devices receive and send (XEP-0280 §4).
     pub carbons: bool,
-    /// The number up to which it takes what was archived out of the archive itself (XEP-0313 §6.1.1); 0: it does not.
-    pub archive_read: u64,
+    /// The numbers of what it takes out of the archive itself (XEP-0313 §6.1.1).
+    pub archive_read: RangeInclusive<u64>,
     /// Whom it has sent directed presence, and who must hear that it leaves (RFC 6121 §4.6.3).
     pub directed: BTreeSet<Jid>,
     /// When it was last heard, for last activity (XEP-0012).
@@ -67,7 +68,7 @@ impl Session {
             watches_blocklist: false,
             resumable: false,
             carbons: false,
-            archive_read: 0,
+            archive_read: 1..=0,
             directed: BTreeSet::new(),
             heard: now,
         }
