@@ -46,7 +46,7 @@ pub struct Session {
     pub resumable: bool,
     /// Whether it wants copies of what other devices receive and send (XEP-0280 §4).
     pub carbons: bool,
-    /// The numbers of what it takes out of the archive itself (XEP-0313 §6.1.1).
+    /// The numbers of what it takes out of the archive itself (XEP-0313 §6.1.1); the first is 1.
     pub archive_read: RangeInclusive<u64>,
     /// Whom it has sent directed presence, and who must hear that it leaves (RFC 6121 §4.6.3).
     pub directed: BTreeSet<Jid>,
@@ -68,7 +68,7 @@ impl Session {
             watches_blocklist: false,
             resumable: false,
             carbons: false,
-            archive_read: 1..=0,
+            archive_read: 0..=0,
             directed: BTreeSet::new(),
             heard: now,
         }

@@ -179,9 +179,9 @@ pub fn reaches_the_end(query: &ArchiveQuery) -> bool {
     *query == all && query.max > 0 && !matches!(query.page, Page::Before(_))
 }
 
-/// The numbers of what a client takes out of the archive by a query that reaches its end, which is at `last`, and by those
-/// before it. What is before the id after which it asks it may have been told of never: copies overtake what waits
-/// behind held messages.
+/// The numbers of what a client takes out of the archive by a query that reaches its end, which is at `last`, and by
+/// those before it. What is before the id after which it asks it may never have had: copies overtake what waits behind
+/// held messages.
 pub fn taken(query: &ArchiveQuery, before: &RangeInclusive<u64>, last: u64) -> RangeInclusive<u64> {
     let page = if let Page::After(seq) = query.page { seq } else { 0 };
     let first = page.max(query.after.unwrap_or(0)) + 1;
