@@ -29,6 +29,9 @@ const HALF: f64 = 0.5;
 /// From one look at memory to the next, and to the next line of progress.
 const LOOK: Duration = Duration::from_secs(5);
 const TELL: Duration = Duration::from_secs(10);
+/// What may wait for a device: at the pace of the soak more comes in the seconds in which somebody is away than the
+/// default lets wait, and its stream would be given up.
+const OUTBOUND_BYTES: u64 = 16 * 1024 * 1024;
 /// How long it may take in the end until all that was acknowledged is with everybody.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Memory is judged in lives of at least this length: it takes minutes until all pools are filled.
@@ -133,7 +136,8 @@ impl Run {
     fn new(extent: &Extent) -> Self {
         let accounts = (0..extent.people).map(|number| (format!("u{number}@{DOMAIN}"), "secret".to_owned()));
         let limits = ["connections_per_address", "inbound_bytes_per_second"];
-        let settings = limits.map(|name| Setting::Limit(name.to_owned(), 0)).to_vec();
+        let mut settings = limits.map(|name| Setting::Limit(name.to_owned(), 0)).to_vec();
+        settings.push(Setting::Limit("outbound_bytes".to_owned(), OUTBOUND_BYTES));
         let mut house = Waxwing::new(None);
         let addresses = house.set(&Scene { accounts: accounts.collect(), settings }).unwrap();
         let mut manner =

@@ -159,6 +159,11 @@ impl Device {
         Ok(self.unacked.drain(..newly))
     }
 
+    /// What comes on a stream that has just begun does not follow what it had.
+    pub fn fall_behind(&mut self) {
+        self.archive.is_behind = self.follows;
+    }
+
     /// A message with this id in the archive came, otherwise than on a page.
     pub fn came(&mut self, id: &str) {
         if self.archive.is_behind {

@@ -322,6 +322,10 @@ impl Soak {
         }
         let own = format!("u{}@{}", session.account, self.domain);
         let Some(heard) = heard::read(xml, &own) else { return self.ledger.fault(wrong(xml)) };
+        // Copies come as soon as there is a resource.
+        if !session.is_in() {
+            self.devices[place].fall_behind();
+        }
         self.ledger.came(place, heard);
         match heard {
             Heard { way: heard::Way::Page(Query::Missed), archived: Some(id), .. } => {
