@@ -47,9 +47,9 @@ fn eve(siege: &Siege) -> Result<Caller, String> {
     Ok(eve)
 }
 
-/// Says all this in one go, and counts how often a word stands in what comes back. When a first request is answered, all
-/// before it is done with; what came of that, by others who had to be loaded, may be behind the answer, but before the
-/// next.
+/// Says all this in one go, and counts how often a word stands in what comes back. When a first request is answered,
+/// all before it is done with; what came of that, by others who had to be loaded, may be behind the answer, but is
+/// before the next one.
 fn ask(eve: &mut Caller, said: &str, word: &str) -> Result<usize, String> {
     let ping =
         |id: &str| format!("<iq type='get' id='{id}' to='one.test'><ping xmlns='urn:xmpp:ping'/></iq>");
