@@ -222,8 +222,10 @@ pub fn read(
     };
     draining.leaving = rows.iter().map(|row| (row.id, row.held_bytes, row.archived.is_some())).collect();
     let known = sessions.find(session).map(|session| &session.archive_read);
-    let takes = |archived: &u64| known.is_some_and(|known| known.contains(archived));
-    let wanted = rows.iter().filter(|row| !row.archived.as_ref().is_some_and(takes));
+    let takes = |row: &OfflineMessage| {
+        row.archived.zip(known).is_some_and(|(archived, known)| known.has(archived, row.at))
+    };
+    let wanted = rows.iter().filter(|row| !takes(row));
     let messages = wanted.filter_map(|row| {
         let message = Stanza::read(&row.xml).ok()?;
         let message = match row.archived {

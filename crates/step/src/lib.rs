@@ -14,7 +14,7 @@ pub use act::{Act, Asked, Entered, Managed, Question, Read, Resumable, Retractio
 pub use card::Card;
 pub use domain::{Domain, Seal};
 pub use roster::Roster;
-pub use sessions::{LastSeen, Session, SessionId, Sessions};
+pub use sessions::{ArchiveRead, LastSeen, Session, SessionId, Sessions};
 pub use step::{Step, Yield};
 pub use stop::{Reply, Stop};
 pub use world::{Busy, Clock, Entropy, Spawn, World};

@@ -46,12 +46,35 @@ pub struct Session {
     pub resumable: bool,
     /// Whether it wants copies of what other devices receive and send (XEP-0280 §4).
     pub carbons: bool,
-    /// The numbers of what it takes out of the archive itself (XEP-0313 §6.1.1); the first is 1.
-    pub archive_read: RangeInclusive<u64>,
+    /// What it takes out of the archive itself (XEP-0313 §6.1.1).
+    pub archive_read: ArchiveRead,
     /// Whom it has sent directed presence, and who must hear that it leaves (RFC 6121 §4.6.3).
     pub directed: BTreeSet<Jid>,
     /// When it was last heard, for last activity (XEP-0012).
     pub heard: Instant,
+}
+
+/// What a session takes out of the archive itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveRead {
+    /// The numbers of it; the first is 1.
+    pub numbers: RangeInclusive<u64>,
+    /// Of these, what has come from then on.
+    pub since: Option<SystemTime>,
+}
+
+impl Default for ArchiveRead {
+    /// Nothing.
+    fn default() -> Self {
+        ArchiveRead { numbers: 0..=0, since: None }
+    }
+}
+
+impl ArchiveRead {
+    /// Whether what has this number and came then is among it.
+    pub fn has(&self, number: u64, at: SystemTime) -> bool {
+        self.numbers.contains(&number) && self.since.is_none_or(|since| at >= since)
+    }
 }
 
 impl Session {
@@ -68,7 +91,7 @@ impl Session {
             watches_blocklist: false,
             resumable: false,
             carbons: false,
-            archive_read: 0..=0,
+            archive_read: ArchiveRead::default(),
             directed: BTreeSet::new(),
             heard: now,
         }

@@ -52,10 +52,11 @@ impl Store {
         after: u64,
         limit: usize,
     ) -> Result<Vec<OfflineMessage>, StoreError> {
-        const SQL: &str = "SELECT o.id, o.at, o.archived, o.xml, b.xml FROM offline o \
+        // What a device did not take is held later than it came: the archive knows when that was.
+        const SQL: &str = "SELECT o.id, COALESCE(a.at, o.at), o.archived, o.xml, b.xml FROM offline o \
              LEFT JOIN archive_owners w ON w.owner = o.owner \
-             LEFT JOIN archive a ON a.owner = w.id AND a.seq = o.archived AND length(o.xml) = 0 \
-             LEFT JOIN archive_bodies b ON b.place = a.body \
+             LEFT JOIN archive a ON a.owner = w.id AND a.seq = o.archived \
+             LEFT JOIN archive_bodies b ON b.place = a.body AND length(o.xml) = 0 \
              WHERE o.owner = $1 AND o.id > $2 ORDER BY o.id LIMIT $3";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let values = vec![owned(owner), signed(after).into(), limit.into()];

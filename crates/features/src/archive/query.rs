@@ -1,9 +1,8 @@
 //! What may be asked of an archive (XEP-0313 §4, XEP-0431): the form, and how it is read.
 
-use std::ops::RangeInclusive;
 use std::time::SystemTime;
 
-use step::Stop;
+use step::{ArchiveRead, Stop};
 use store::{ArchiveQuery, Page, words};
 use xmpp::datetime;
 use xmpp::error::Condition;
@@ -179,14 +178,17 @@ pub fn reaches_the_end(query: &ArchiveQuery) -> bool {
     *query == all && query.max > 0 && !matches!(query.page, Page::Before(_))
 }
 
-/// The numbers of what a client takes out of the archive by a query that reaches its end, which is at `last`, and by
-/// those before it. What is before the id after which it asks it may never have had: copies overtake what waits behind
-/// held messages.
-pub fn taken(query: &ArchiveQuery, before: &RangeInclusive<u64>, last: u64) -> RangeInclusive<u64> {
+/// What a client takes out of the archive by a query that reaches its end, which is at `last`, and by those before it.
+/// What is before the id after which it asks, or before the time, it may never have had: copies overtake what waits
+/// behind held messages.
+pub fn taken(query: &ArchiveQuery, before: &ArchiveRead, last: u64) -> ArchiveRead {
     let page = if let Page::After(seq) = query.page { seq } else { 0 };
     let first = page.max(query.after.unwrap_or(0)) + 1;
-    let goes_on = (*before.start()..=before.end() + 1).contains(&first);
-    if goes_on { *before.start()..=last } else { first..=last }
+    let numbers = &before.numbers;
+    match (*numbers.start()..=numbers.end() + 1).contains(&first) {
+        true => ArchiveRead { numbers: *numbers.start()..=last, since: before.since.max(query.start) },
+        false => ArchiveRead { numbers: first..=last, since: query.start },
+    }
 }
 
 /// The words by which a message is found: of those that anybody can read.
