@@ -1,6 +1,7 @@
 //! Message carbons (XEP-0280): every device of a person sees both sides of every conversation.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use step::{Card, Reply, Session, SessionId, Sessions, Step, Stop, rules};
 use xmpp::error::Condition;
@@ -9,7 +10,7 @@ use xmpp::ns;
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::Element;
 
-use crate::delivery::Reached;
+use crate::offline::{self, Held};
 
 /// What this file speaks of itself.
 pub const CARD: Card = Card {
@@ -81,6 +82,7 @@ pub fn answer_other() -> Result<Reply, Stop> {
 /// it.
 pub fn copy_sent(
     copied: &mut Copied,
+    held: &mut Held,
     sessions: &Sessions,
     account: &BareJid,
     sender: SessionId,
@@ -101,7 +103,10 @@ pub fn copy_sent(
     let joined = joined_as(sessions, sender, message);
     for session in sessions.iter().filter(|session| others(session)) {
         if joined.as_ref().is_none_or(|nick| session.directed.contains(nick)) {
-            step.to_session(session.id, copy("sent", account, session, message));
+            let copy = copy("sent", account, session, message);
+            if let Some(copy) = offline::queue(held, account, session.id, copy, message.archived(), step) {
+                step.to_session(session.id, copy);
+            }
         }
     }
 }
@@ -125,25 +130,20 @@ pub fn watching(
     watching
 }
 
-/// Copies a message that arrives to those who are `watching`. Whoever it reached has it, too; what reached nobody is
-/// held, and its copies are not needed any more when their sessions have gone.
+/// Copies a message that arrives to those who are `watching`.
 pub fn copy_received(
+    held: &mut Held,
     sessions: &Sessions,
     account: &BareJid,
-    reached: &Reached,
+    shared: &Arc<[SessionId]>,
     watching: &[SessionId],
     message: &Stanza,
     step: &mut Step<'_>,
 ) {
-    if watching.is_empty() {
-        return;
-    }
-    let shared = reached.shared(watching);
     for session in watching.iter().filter_map(|id| sessions.find(*id)) {
         let copy = copy("received", account, session, message);
-        match reached {
-            Reached::Sessions(_) => step.to_shared(session.id, copy, &shared),
-            Reached::Nobody => step.to_session(session.id, copy),
+        if let Some(copy) = offline::queue(held, account, session.id, copy, message.archived(), step) {
+            step.to_shared(session.id, copy, shared);
         }
     }
 }

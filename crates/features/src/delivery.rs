@@ -37,9 +37,13 @@ impl Reached {
         }
     }
 
-    /// All who have it: those that it reached, and those that get copies.
-    pub fn shared(&self, copied_to: &[SessionId]) -> Arc<[SessionId]> {
-        self.sessions().iter().chain(copied_to).copied().collect()
+    /// Those of whom one is enough: the sessions that it reached, and those that get copies at once. What reached nobody
+    /// is held, and its copies are not needed any more when their sessions have gone.
+    pub fn shared(&self, copied_to: impl Iterator<Item = SessionId>) -> Arc<[SessionId]> {
+        match self {
+            Reached::Sessions(ids) => ids.iter().copied().chain(copied_to).collect(),
+            Reached::Nobody => Arc::default(),
+        }
     }
 }
 
@@ -60,11 +64,10 @@ pub fn reach(sessions: &Sessions, behind: Option<SessionId>, message: &Stanza) -
     }
 }
 
-/// Writes a message to the sessions that it reaches. Others get copies: if they have theirs, that is enough, too.
-pub fn deliver(reached: &Reached, copied_to: &[SessionId], message: &Stanza, step: &mut Step<'_>) {
-    let shared = reached.shared(copied_to);
+/// Writes a message to the sessions that it reaches; others `shared` it.
+pub fn deliver(reached: &Reached, shared: &Arc<[SessionId]>, message: &Stanza, step: &mut Step<'_>) {
     for session in reached.sessions() {
-        step.to_shared(*session, message.clone(), &shared);
+        step.to_shared(*session, message.clone(), shared);
     }
 }
 

@@ -80,6 +80,14 @@ impl Held {
         self.draining.as_ref().is_some_and(|draining| draining.session == session)
     }
 
+    /// Whether there is room for one more that is kept whole. What is in the archive as well is not counted, but in bytes.
+    fn has_room(&self, message: &Stanza, archived: Option<u64>, step: &Step<'_>) -> bool {
+        let limits = &step.domain.limits;
+        let counted = self.count.saturating_sub(self.archived);
+        (archived.is_some() || counted < limits.offline_messages)
+            && self.bytes + message.byte_len() <= limits.offline_bytes
+    }
+
     /// The session for which a message that would reach `sessions` must queue behind older ones (RFC 6120 §10.1).
     fn must_queue_for(&self, sessions: &Sessions, message: &Stanza) -> Option<SessionId> {
         let draining = self.draining.as_ref()?;
@@ -96,6 +104,35 @@ impl Held {
 /// The session that is being handed older messages, behind which this one must queue; `None`: it does not have to wait.
 pub fn queues_behind(held: &Held, sessions: &Sessions, message: &Stanza) -> Option<SessionId> {
     held.must_queue_for(sessions, message).filter(|_| rules::of(message).kept)
+}
+
+/// What the account itself says to one of its devices while that is being handed older messages waits behind them: a
+/// client may take the latest id that it knows for all before it. It is given back if it need not wait, or if there is
+/// no room for it.
+pub fn queue(
+    held: &mut Held,
+    owner: &BareJid,
+    session: SessionId,
+    said: Stanza,
+    archived: Option<u64>,
+    step: &mut Step<'_>,
+) -> Option<Stanza> {
+    if !held.is_draining_to(session) || !held.has_room(&said, archived, step) {
+        return Some(said);
+    }
+    put(held, owner, archived, written(&said), step);
+    None
+}
+
+/// Those of these sessions that are not being handed older messages, and have at once what they are given.
+pub fn without_those_behind(held: &Held, sessions: &[SessionId]) -> impl Iterator<Item = SessionId> {
+    sessions.iter().copied().filter(|session| !held.is_draining_to(*session))
+}
+
+/// Whether a held message is for one of the account's devices alone.
+fn is_for_one_device(message: &Stanza, owner: &BareJid) -> bool {
+    let to_device = message.to.as_ref().is_some_and(|to| to.resource().is_some());
+    to_device && message.from.as_ref().is_some_and(|from| *from == **owner)
 }
 
 /// Keeps a message that reached nobody.
@@ -120,34 +157,37 @@ pub fn keep(
 }
 
 fn hold(held: &mut Held, owner: &BareJid, message: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
-    let limits = &step.domain.limits;
     let stamped = is_stamped(message, step);
-    let full = held.count.saturating_sub(held.archived) >= limits.offline_messages
-        || held.bytes + message.byte_len() > limits.offline_bytes;
+    let has_room = held.has_room(message, message.archived(), step);
     // What was on its way to a device before it came here bears the time at which it came.
-    let whole = match (message.archived(), stamped) {
-        (Some(_), false) => None,
-        (Some(_), true) => Some(message.clone()).filter(|_| !full),
-        (None, _) if full => return Err(Condition::ResourceConstraint.into()),
-        (None, true) => Some(message.clone()),
-        (None, false) => Some(stamp(message.clone(), step.wall, "Offline Storage", step)),
+    let xml = match (message.archived(), stamped) {
+        (Some(_), true) if has_room => written(message),
+        (Some(_), _) => Vec::new(),
+        (None, _) if !has_room => return Err(Condition::ResourceConstraint.into()),
+        (None, true) => written(message),
+        (None, false) => written(&stamp(message.clone(), step.wall, "Offline Storage", step)),
     };
-    let mut xml = Vec::new();
-    if let Some(whole) = whole {
-        xml.reserve(whole.byte_len() + 64);
-        whole.write(&mut xml, xmpp::stanza::ContentNs::Inherited);
-    }
+    put(held, owner, message.archived(), xml, step);
+    Ok(())
+}
+
+fn written(message: &Stanza) -> Vec<u8> {
+    let mut xml = Vec::with_capacity(message.byte_len() + 64);
+    message.write(&mut xml, xmpp::stanza::ContentNs::Inherited);
+    xml
+}
+
+fn put(held: &mut Held, owner: &BareJid, archived: Option<u64>, xml: Vec<u8>, step: &mut Step<'_>) {
     held.last_id += 1;
     held.count += 1;
-    held.archived += usize::from(message.archived().is_some());
+    held.archived += usize::from(archived.is_some());
     held.bytes += xml.len();
     let (owner, id, at) = (owner.clone(), held.last_id, step.wall);
-    step.write(match message.archived() {
+    step.write(match archived {
         // What is in the archive is kept there alone, and only its number is held.
         Some(archived) => Write::OfflineKeepArchived { owner, id, at, archived, xml },
         None => Write::OfflineKeep { owner, id, at, xml },
     });
-    Ok(())
 }
 
 /// A message that a device was meant to have, and that takes its way anew since the device has gone: it may come after
@@ -189,12 +229,43 @@ fn is_stamped(message: &Stanza, step: &Step<'_>) -> bool {
 }
 
 /// Begins to hand over what is held to a session that has just become reachable (RFC 6121 §8.5.2.1.1).
-pub fn hand_over(held: &mut Held, owner: &BareJid, session: SessionId, step: &mut Step<'_>) {
+pub fn hand_over(
+    held: &mut Held,
+    owner: &BareJid,
+    sessions: &mut Sessions,
+    session: SessionId,
+    step: &mut Step<'_>,
+) {
     if held.count == 0 || held.draining.is_some() {
         return;
     }
     held.draining = Some(Draining { session, leaving: VecDeque::new() });
+    mark(sessions, session, true);
     ask(owner, session, step);
+}
+
+/// The account is there again, as the store knows it: hands over what is held to whom it was being handed, or to another
+/// reachable session.
+pub fn hand_over_again(held: &mut Held, owner: &BareJid, sessions: &mut Sessions, step: &mut Step<'_>) {
+    let before = sessions.reachable().find(|session| session.draining);
+    let next = before.or_else(|| sessions.most_available().next()).map(|session| session.id);
+    if let Some(next) = next {
+        mark(sessions, next, false);
+        hand_over(held, owner, sessions, next, step);
+    }
+}
+
+fn mark(sessions: &mut Sessions, session: SessionId, draining: bool) {
+    if let Some(session) = sessions.find_mut(session) {
+        session.draining = draining;
+    }
+}
+
+/// Nobody is being handed anything any more.
+fn stop(held: &mut Held, sessions: &mut Sessions) {
+    if let Some(draining) = held.draining.take() {
+        mark(sessions, draining.session, false);
+    }
 }
 
 fn ask(owner: &BareJid, session: SessionId, step: &mut Step<'_>) {
@@ -207,7 +278,7 @@ fn ask(owner: &BareJid, session: SessionId, step: &mut Step<'_>) {
 pub fn read(
     held: &mut Held,
     owner: &BareJid,
-    sessions: &Sessions,
+    sessions: &mut Sessions,
     session: SessionId,
     rows: Vec<OfflineMessage>,
     identified: &dyn Fn(Stanza, u64) -> Stanza,
@@ -216,18 +287,19 @@ pub fn read(
     let Some(draining) = held.draining.as_mut().filter(|draining| draining.session == session) else {
         return;
     };
-    let Some(last) = rows.last().map(|row| row.id) else {
-        held.draining = None;
-        return;
-    };
+    let Some(last) = rows.last().map(|row| row.id) else { return stop(held, sessions) };
     draining.leaving = rows.iter().map(|row| (row.id, row.held_bytes, row.archived.is_some())).collect();
-    let known = sessions.find(session).map(|session| &session.archive_read);
+    let own = sessions.find(session);
     let takes = |row: &OfflineMessage| {
-        row.archived.zip(known).is_some_and(|(archived, known)| known.has(archived, row.at))
+        row.archived.zip(own).is_some_and(|(archived, own)| own.archive_read.has(archived, row.at))
     };
     let wanted = rows.iter().filter(|row| !takes(row));
     let messages = wanted.filter_map(|row| {
         let message = Stanza::read(&row.xml).ok()?;
+        if is_for_one_device(&message, owner) {
+            let is_its = own.is_some_and(|own| message.to.as_ref().is_some_and(|to| *to == *own.jid));
+            return Some(message).filter(|_| is_its);
+        }
         let message = match row.archived {
             Some(archived) => identified(message, archived),
             None => message,
@@ -246,8 +318,7 @@ pub fn read(
         held.forget(last);
         step.write(Write::OfflineDrop { owner: owner.clone(), up_to: last });
         if held.count == 0 {
-            held.draining = None;
-            return;
+            return stop(held, sessions);
         }
         return step.act(Act::DeliverThen(session, Vec::new(), back));
     }
@@ -267,13 +338,13 @@ pub fn again(held: &Held, owner: &BareJid, session: SessionId, step: &mut Step<'
 }
 
 /// Forgets held messages once they have left the house, and goes on with the next batch.
-pub fn left(held: &mut Held, owner: &BareJid, up_to: u64, step: &mut Step<'_>) {
+pub fn left(held: &mut Held, owner: &BareJid, sessions: &mut Sessions, up_to: u64, step: &mut Step<'_>) {
     let Some(session) = held.draining.as_ref().map(|draining| draining.session) else { return };
     if held.forget(up_to) {
         step.write(Write::OfflineDrop { owner: owner.clone(), up_to });
     }
     if held.count == 0 {
-        held.draining = None;
+        stop(held, sessions);
     } else {
         ask(owner, session, step);
     }
@@ -283,15 +354,16 @@ pub fn left(held: &mut Held, owner: &BareJid, up_to: u64, step: &mut Step<'_>) {
 pub fn session_gone(
     held: &mut Held,
     owner: &BareJid,
-    sessions: &Sessions,
+    sessions: &mut Sessions,
     gone: SessionId,
     step: &mut Step<'_>,
 ) {
     if !held.is_draining_to(gone) {
         return;
     }
-    held.draining = None;
-    if let Some(next) = sessions.most_available().next() {
-        hand_over(held, owner, next.id, step);
+    stop(held, sessions);
+    let next = sessions.most_available().next().map(|session| session.id);
+    if let Some(next) = next {
+        hand_over(held, owner, sessions, next, step);
     }
 }

@@ -97,6 +97,7 @@ impl Kept {
                 && stored.interested == session.interested
                 && stored.watches_blocklist == session.watches_blocklist
                 && stored.carbons == session.carbons
+                && stored.draining == session.draining
                 && stored.directed == session.directed
                 && stored.presence == session.presence
         })
@@ -302,6 +303,7 @@ fn state(session: &Session, max: u32) -> Element {
         .with_attr_opt("interested", flag(session.interested))
         .with_attr_opt("watches-blocklist", flag(session.watches_blocklist))
         .with_attr_opt("carbons", flag(session.carbons))
+        .with_attr_opt("draining", flag(session.draining))
         .with_children(presence)
         .with_children(directed)
 }
@@ -321,7 +323,7 @@ pub fn restore(account: &BareJid, kept: &KeptSession, id: SessionId, now: Instan
         session.presence_at = presence.attr("at").and_then(datetime::parse);
     }
     (session.interested, session.carbons) = (flag("interested"), flag("carbons"));
-    session.watches_blocklist = flag("watches-blocklist");
+    (session.watches_blocklist, session.draining) = (flag("watches-blocklist"), flag("draining"));
     let directed = state.children().filter(|child| child.name() == "directed");
     session.directed = directed.filter_map(|directed| Jid::new(&directed.text()).ok()).collect();
     Some((session, state.attr("max")?.parse().ok()?))

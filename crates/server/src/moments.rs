@@ -25,7 +25,7 @@ pub fn session_unavailable(a: &mut Account, session: SessionId, last: &Stanza, s
     if a.departed.len() > DEPARTED_MAX {
         a.departed.pop_front();
     }
-    offline::session_gone(&mut a.held, &a.jid, &a.sessions, session, step);
+    offline::session_gone(&mut a.held, &a.jid, &mut a.sessions, session, step);
     if was_available && a.sessions.available().next().is_none() {
         a.remember_seen(step.wall, last.child_text(ns::CLIENT, "status"), step);
     }
@@ -38,7 +38,7 @@ pub fn session_closed(a: &mut Account, session: SessionId, step: &mut Step<'_>) 
         session_unavailable(a, session, &last, step);
     }
     a.sessions.remove(session);
-    offline::session_gone(&mut a.held, &a.jid, &a.sessions, session, step);
+    offline::session_gone(&mut a.held, &a.jid, &mut a.sessions, session, step);
 }
 
 /// A session is gone for good. What was meant for it and was not given to it goes elsewhere.
@@ -55,9 +55,7 @@ pub fn carried_over(a: &mut Account, step: &mut Step<'_>) {
     let hears = |jid: &Jid| !a.blocklist.blocks(jid);
     // This may fail as well: who has departed is known until all is committed.
     presence::tell_again(&a.sessions, &a.roster, &hears, &a.jid, &a.departed, step);
-    if let Some(session) = a.sessions.most_available().next() {
-        offline::hand_over(&mut a.held, &a.jid, session.id, step);
-    }
+    offline::hand_over_again(&mut a.held, &a.jid, &mut a.sessions, step);
     let taken_back = std::mem::take(&mut a.taken_back);
     pipeline::undelivered(a, taken_back, step);
 }
@@ -68,9 +66,7 @@ pub fn presence_unknown(a: &mut Account, step: &mut Step<'_>) {
     let hears = |jid: &Jid| !a.blocklist.blocks(jid);
     presence::forget_others(&a.sessions, &a.roster, &a.jid, step);
     presence::tell_again(&a.sessions, &a.roster, &hears, &a.jid, &VecDeque::new(), step);
-    if let Some(session) = a.sessions.most_available().next() {
-        offline::hand_over(&mut a.held, &a.jid, session.id, step);
-    }
+    offline::hand_over_again(&mut a.held, &a.jid, &mut a.sessions, step);
 }
 
 /// Registered letters have been read again after a failed commit. The presence that a new contact sent behind its word

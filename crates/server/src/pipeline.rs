@@ -95,7 +95,7 @@ fn message_leaving(
     a.addressed.remember(&a.roster, &a.jid, &message, step);
     let seq = archive::keep_sent(&mut a.archive, &a.roster, &a.jid, &mut message, step);
     let own = || archive::own(&a.archive, &a.jid, &message, seq);
-    carbons::copy_sent(&mut a.copied, &a.sessions, &a.jid, session, own, step);
+    carbons::copy_sent(&mut a.copied, &mut a.held, &a.sessions, &a.jid, session, own, step);
     let away = account::away(&a.sessions, &a.doors, step.wall);
     push::called_elsewhere(&mut a.push, &a.sessions, &away, a.roster.pending_count(), &a.jid, &message, step);
     step.route(message);
@@ -111,9 +111,10 @@ fn message_arriving(a: &mut Account, message: Stanza, step: &mut Step<'_>) -> Re
     let message = archive::keep_received(&mut a.archive, &a.roster, &a.jid, message, step);
     let has_it = behind.as_ref().map_or(reached.sessions(), slice::from_ref);
     let watching = carbons::watching(&mut a.copied, &a.sessions, has_it, &message);
-    delivery::deliver(&reached, &watching, &message, step);
+    let shared = reached.shared(offline::without_those_behind(&a.held, &watching));
+    delivery::deliver(&reached, &shared, &message, step);
     client_state::heed_names(&a.sessions, reached.sessions(), &message, step);
-    carbons::copy_received(&a.sessions, &a.jid, &reached, &watching, &message, step);
+    carbons::copy_received(&mut a.held, &a.sessions, &a.jid, &shared, &watching, &message, step);
     offline::keep(&mut a.held, &a.jid, &reached, &message, step)?;
     push::heed_service(&mut a.push, &a.jid, &message, step);
     wake(a, push::Event::Message(&message), step);
@@ -133,7 +134,7 @@ fn presence_leaving(a: &mut Account, session: SessionId, p: Stanza, step: &mut S
             let hears = |jid: &Jid| !a.blocklist.blocks(jid);
             let became = presence::broadcast(&mut a.sessions, &a.roster, &hears, &a.jid, session, &p, step);
             if became != Became::Same && p.priority() >= 0 {
-                offline::hand_over(&mut a.held, &a.jid, session, step);
+                offline::hand_over(&mut a.held, &a.jid, &mut a.sessions, session, step);
             }
             Ok(())
         }

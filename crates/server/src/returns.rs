@@ -11,11 +11,11 @@ pub fn to_account(a: &mut Account, back: Return, what: Returned, step: &mut Step
     match (back, what) {
         (Return::Offline(session), Returned::Offline(rows)) => {
             let identified = |message, seq| archive::identified(&a.archive, &a.jid, message, seq);
-            offline::read(&mut a.held, &a.jid, &a.sessions, session, rows, &identified, step);
+            offline::read(&mut a.held, &a.jid, &mut a.sessions, session, rows, &identified, step);
         }
         (Return::Offline(session), _) => offline::unreadable(session, step),
         (Return::OfflineAgain(session), _) => offline::again(&a.held, &a.jid, session, step),
-        (Return::OfflineLeft(up_to), _) => offline::left(&mut a.held, &a.jid, up_to, step),
+        (Return::OfflineLeft(up_to), _) => offline::left(&mut a.held, &a.jid, &mut a.sessions, up_to, step),
         (Return::Resumption(session, turn), _) => {
             if resumption::is_in_vain(a, session, turn) {
                 moments::session_over(a, session, step);

@@ -46,6 +46,8 @@ pub struct Session {
     pub resumable: bool,
     /// Whether it wants copies of what other devices receive and send (XEP-0280 §4).
     pub carbons: bool,
+    /// Whether it is being handed what was held (XEP-0160), so that what comes must wait behind that.
+    pub draining: bool,
     /// What it takes out of the archive itself (XEP-0313 §6.1.1).
     pub archive_read: ArchiveRead,
     /// Whom it has sent directed presence, and who must hear that it leaves (RFC 6121 §4.6.3).
@@ -91,6 +93,7 @@ impl Session {
             watches_blocklist: false,
             resumable: false,
             carbons: false,
+            draining: false,
             archive_read: ArchiveRead::default(),
             directed: BTreeSet::new(),
             heard: now,

@@ -193,6 +193,7 @@ impl<'a> Player<'a> {
             Raw::Certified(jid) => client.start_tls(self.stage, domain, Some(jid))?,
             Raw::Authenticated(jid) => client.log_in(self.stage, jid, &(self.password)(jid))?,
         }
+        client.overlooked.clone_from(&self.script.overlooked);
         self.clients.insert(who.to_owned(), client);
         Ok(())
     }

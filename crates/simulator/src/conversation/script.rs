@@ -5,6 +5,7 @@ use super::stage::{Fortune, Setting};
 use super::template;
 use super::words::{self, Words};
 use std::collections::BTreeMap;
+use std::iter;
 use std::time::Duration;
 use xmpp::ns;
 
@@ -227,8 +228,9 @@ impl Script {
             self.overlooked.push(Overlooked::Requests);
             return Ok(());
         }
-        let act = self.act(text)?;
-        self.lines.push(Line { number, text: text.to_owned(), act });
+        let (times, once) = repeated(text);
+        let act = self.act(&once)?;
+        self.lines.extend(iter::repeat_n(Line { number, text: text.to_owned(), act }, times));
         Ok(())
     }
 
@@ -324,6 +326,16 @@ fn whole_lines(text: &str) -> Vec<(usize, String)> {
         }
     }
     lines
+}
+
+/// `alice < 50 times …`: how often, and the line without that.
+fn repeated(text: &str) -> (usize, String) {
+    let parts = || {
+        let (who, rest) = text.split_once(" < ")?;
+        let (times, what) = rest.trim_start().split_once(" times ")?;
+        Some((times.parse().ok()?, format!("{who} < {what}")))
+    };
+    parts().unwrap_or_else(|| (1, text.to_owned()))
 }
 
 fn setting_of(text: &str) -> Result<Setting, String> {
@@ -446,6 +458,13 @@ mod tests {
         assert_eq!(script.lines.len(), 5);
         assert_eq!(script.lines[2].text, "alice > <presence><show>away</show></presence>");
         assert!(matches!(script.lines[4].act, Act::Pass(time) if time.as_secs() == 120));
+    }
+
+    #[test]
+    fn what_comes_several_times_is_several_lines() {
+        let script = Script::read("a = a@b/c\na < 3 times <a/>\na < <b/>\n").unwrap();
+        assert_eq!(script.lines.len(), 5);
+        assert!(script.lines[1..4].iter().all(|line| line.number == 2));
     }
 
     #[test]
