@@ -1,16 +1,13 @@
 //! Message carbons (XEP-0280): every device of a person sees both sides of every conversation.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use step::{Card, Reply, Session, SessionId, Sessions, Step, Stop, rules};
+use step::{Card, Reply, Session, SessionId, Sessions, Stop, rules};
 use xmpp::error::Condition;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::Element;
-
-use crate::offline::{self, Held};
 
 /// What this file speaks of itself.
 pub const CARD: Card = Card {
@@ -78,37 +75,30 @@ pub fn answer_other() -> Result<Reply, Stop> {
     Err(Condition::NotAllowed.into())
 }
 
-/// Copies a message that a session sends to the account's other sessions (§8); it is made when there is one that wants
-/// it.
-pub fn copy_sent(
+/// Copies of a message that a session sends, for the account's other sessions (§8); it is made when there is one that
+/// wants it.
+pub fn of_sent(
     copied: &mut Copied,
-    held: &mut Held,
     sessions: &Sessions,
     account: &BareJid,
     sender: SessionId,
     message: impl FnOnce() -> Stanza,
-    step: &mut Step<'_>,
-) {
+) -> Vec<(SessionId, Stanza)> {
     let others = |session: &Session| session.carbons && session.id != sender;
     if !sessions.iter().any(others) {
-        return;
+        return Vec::new();
     }
     let message = &message();
     let to = message.to.as_ref();
     // What goes to the account itself comes to all of its sessions as it arrives.
     if to.is_none_or(|to| to.bare() == *account) || !is_eligible(copied, to, message) {
-        return;
+        return Vec::new();
     }
     copied.remember(to, message);
     let joined = joined_as(sessions, sender, message);
-    for session in sessions.iter().filter(|session| others(session)) {
-        if joined.as_ref().is_none_or(|nick| session.directed.contains(nick)) {
-            let copy = copy("sent", account, session, message);
-            if let Some(copy) = offline::queue(held, account, session.id, copy, message.archived(), step) {
-                step.to_session(session.id, copy);
-            }
-        }
-    }
+    let can_answer = |session: &Session| joined.as_ref().is_none_or(|nick| session.directed.contains(nick));
+    let wanting = sessions.iter().filter(|session| others(session) && can_answer(session));
+    wanting.map(|session| (session.id, copy("sent", account, session, message))).collect()
 }
 
 /// Who is to get a copy of a message that arrives: sessions that it does not `reach` itself (§7).
@@ -130,22 +120,15 @@ pub fn watching(
     watching
 }
 
-/// Copies a message that arrives to those who are `watching`.
-pub fn copy_received(
-    held: &mut Held,
+/// Copies of a message that arrives, for those who are `watching`.
+pub fn of_received(
     sessions: &Sessions,
     account: &BareJid,
-    shared: &Arc<[SessionId]>,
     watching: &[SessionId],
     message: &Stanza,
-    step: &mut Step<'_>,
-) {
-    for session in watching.iter().filter_map(|id| sessions.find(*id)) {
-        let copy = copy("received", account, session, message);
-        if let Some(copy) = offline::queue(held, account, session.id, copy, message.archived(), step) {
-            step.to_shared(session.id, copy, shared);
-        }
-    }
+) -> Vec<(SessionId, Stanza)> {
+    let watching = watching.iter().filter_map(|id| sessions.find(*id));
+    watching.map(|session| (session.id, copy("received", account, session, message))).collect()
 }
 
 /// Whether a message is a copy of ours: it takes no other way than to the device it was made for (§10.3).

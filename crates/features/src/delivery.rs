@@ -37,8 +37,8 @@ impl Reached {
         }
     }
 
-    /// Those of whom one is enough: the sessions that it reached, and those that get copies at once. What reached nobody
-    /// is held, and its copies are not needed any more when their sessions have gone.
+    /// Those of whom one is enough: the sessions that it reached, and those that get copies at once. What reached
+    /// nobody is held, and its copies are not needed any more when their sessions have gone.
     pub fn shared(&self, copied_to: impl Iterator<Item = SessionId>) -> Arc<[SessionId]> {
         match self {
             Reached::Sessions(ids) => ids.iter().copied().chain(copied_to).collect(),

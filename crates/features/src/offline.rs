@@ -1,6 +1,7 @@
 //! Offline messages (XEP-0160): what comes while nobody is there is kept, and handed over in order.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use step::{Act, Card, Read, Return, SessionId, Sessions, Step, Stop, rules};
@@ -80,7 +81,7 @@ impl Held {
         self.draining.as_ref().is_some_and(|draining| draining.session == session)
     }
 
-    /// Whether there is room for one more that is kept whole. What is in the archive as well is not counted, but in bytes.
+    /// Whether there is room for one more that is kept whole. Of what is in the archive as well only bytes are counted.
     fn has_room(&self, message: &Stanza, archived: Option<u64>, step: &Step<'_>) -> bool {
         let limits = &step.domain.limits;
         let counted = self.count.saturating_sub(self.archived);
@@ -106,22 +107,23 @@ pub fn queues_behind(held: &Held, sessions: &Sessions, message: &Stanza) -> Opti
     held.must_queue_for(sessions, message).filter(|_| rules::of(message).kept)
 }
 
-/// What the account itself says to one of its devices while that is being handed older messages waits behind them: a
-/// client may take the latest id that it knows for all before it. It is given back if it need not wait, or if there is
-/// no room for it.
-pub fn queue(
+/// Gives devices what the account itself says to them (copies; others `shared` them). To one that is being handed older
+/// messages it comes behind them, as a client may take the latest id that it knows for all before it; at once only if
+/// there is no room for more.
+pub fn give_in_turn(
     held: &mut Held,
     owner: &BareJid,
-    session: SessionId,
-    said: Stanza,
+    said: Vec<(SessionId, Stanza)>,
     archived: Option<u64>,
+    shared: &Arc<[SessionId]>,
     step: &mut Step<'_>,
-) -> Option<Stanza> {
-    if !held.is_draining_to(session) || !held.has_room(&said, archived, step) {
-        return Some(said);
+) {
+    for (session, said) in said {
+        match held.is_draining_to(session) && held.has_room(&said, archived, step) {
+            true => put(held, owner, archived, written(&said), step),
+            false => step.to_shared(session, said, shared),
+        }
     }
-    put(held, owner, archived, written(&said), step);
-    None
 }
 
 /// Those of these sessions that are not being handed older messages, and have at once what they are given.
@@ -244,8 +246,8 @@ pub fn hand_over(
     ask(owner, session, step);
 }
 
-/// The account is there again, as the store knows it: hands over what is held to whom it was being handed, or to another
-/// reachable session.
+/// The account is there again, as the store knows it: hands over what is held to whom it was being handed, or to
+/// another reachable session.
 pub fn hand_over_again(held: &mut Held, owner: &BareJid, sessions: &mut Sessions, step: &mut Step<'_>) {
     let before = sessions.reachable().find(|session| session.draining);
     let next = before.or_else(|| sessions.most_available().next()).map(|session| session.id);

@@ -1,6 +1,7 @@
 //! The order of everything that passes through an account: read it from top to bottom, this is all there is.
 
 use std::slice;
+use std::sync::Arc;
 
 use features::presence::Became;
 use features::{
@@ -95,7 +96,8 @@ fn message_leaving(
     a.addressed.remember(&a.roster, &a.jid, &message, step);
     let seq = archive::keep_sent(&mut a.archive, &a.roster, &a.jid, &mut message, step);
     let own = || archive::own(&a.archive, &a.jid, &message, seq);
-    carbons::copy_sent(&mut a.copied, &mut a.held, &a.sessions, &a.jid, session, own, step);
+    let copies = carbons::of_sent(&mut a.copied, &a.sessions, &a.jid, session, own);
+    offline::give_in_turn(&mut a.held, &a.jid, copies, seq, &Arc::default(), step);
     let away = account::away(&a.sessions, &a.doors, step.wall);
     push::called_elsewhere(&mut a.push, &a.sessions, &away, a.roster.pending_count(), &a.jid, &message, step);
     step.route(message);
@@ -114,7 +116,8 @@ fn message_arriving(a: &mut Account, message: Stanza, step: &mut Step<'_>) -> Re
     let shared = reached.shared(offline::without_those_behind(&a.held, &watching));
     delivery::deliver(&reached, &shared, &message, step);
     client_state::heed_names(&a.sessions, reached.sessions(), &message, step);
-    carbons::copy_received(&mut a.held, &a.sessions, &a.jid, &shared, &watching, &message, step);
+    let copies = carbons::of_received(&a.sessions, &a.jid, &watching, &message);
+    offline::give_in_turn(&mut a.held, &a.jid, copies, message.archived(), &shared, step);
     offline::keep(&mut a.held, &a.jid, &reached, &message, step)?;
     push::heed_service(&mut a.push, &a.jid, &message, step);
     wake(a, push::Event::Message(&message), step);
