@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
-use step::SessionId;
+use step::{Return, SessionId};
 use store::{Fate, Lsn};
 use xmpp::error::StreamCondition;
 use xmpp::jid::FullJid;
@@ -299,6 +299,23 @@ impl Door {
         }
         let held_back = state.held_back.as_ref().map_or(0, |held_back| held_back.superseded());
         Owed { stanzas, last, superseded: state.superseded + held_back }
+    }
+
+    /// The number up to which what was held for the account has been written for the client, or is about to be; 0 if
+    /// nobody waits to hear that it has left.
+    pub fn handed_up_to(&self) -> u64 {
+        let state = self.state.lock();
+        let sent = state.managed.iter().flat_map(|managed| managed.sent.lefts());
+        let waiting = state.queue.iter().filter(|waiting| self.commits.fate(waiting.lsn) != Fate::Failed);
+        let waiting = waiting.filter_map(|waiting| match &waiting.outgoing {
+            Outgoing::Left(back) => Some(back),
+            _ => None,
+        });
+        let numbers = sent.chain(waiting).filter_map(|back| match back {
+            Return::OfflineLeft(up_to) => Some(*up_to),
+            _ => None,
+        });
+        numbers.max().unwrap_or(0)
     }
 
     /// Whether the client has heard, or is about to hear, that its stream is managed.

@@ -55,6 +55,9 @@ pub fn carried_over(a: &mut Account, step: &mut Step<'_>) {
     let hears = |jid: &Jid| !a.blocklist.blocks(jid);
     // This may fail as well: who has departed is known until all is committed.
     presence::tell_again(&a.sessions, &a.roster, &hears, &a.jid, &a.departed, step);
+    for (session, door) in &a.doors {
+        offline::handed(&mut a.sessions, *session, door.handed_up_to());
+    }
     offline::hand_over_again(&mut a.held, &a.jid, &mut a.sessions, step);
     let taken_back = std::mem::take(&mut a.taken_back);
     pipeline::undelivered(a, taken_back, step);

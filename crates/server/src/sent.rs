@@ -133,6 +133,14 @@ impl Sent {
         })
     }
 
+    /// What is to be told once all before has been acknowledged.
+    pub fn lefts(&self) -> impl Iterator<Item = &Return> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Left(back) => Some(back),
+            Entry::Stanza { .. } => None,
+        })
+    }
+
     /// Whether more may leave.
     pub fn has_room(&self) -> bool {
         self.stanzas < UNACKED_STANZAS && self.bytes < UNACKED_BYTES

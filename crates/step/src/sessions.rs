@@ -48,6 +48,8 @@ pub struct Session {
     pub carbons: bool,
     /// Whether it is being handed what was held (XEP-0160), so that what comes must wait behind that.
     pub draining: bool,
+    /// It has been given what was held up to this number: that may still be held, as it could not be forgotten.
+    pub handed: u64,
     /// What it takes out of the archive itself (XEP-0313 §6.1.1).
     pub archive_read: ArchiveRead,
     /// Whom it has sent directed presence, and who must hear that it leaves (RFC 6121 §4.6.3).
@@ -94,6 +96,7 @@ impl Session {
             resumable: false,
             carbons: false,
             draining: false,
+            handed: 0,
             archive_read: ArchiveRead::default(),
             directed: BTreeSet::new(),
             heard: now,
