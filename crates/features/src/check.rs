@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use step::{
-    Act, Busy, Clock, Domain, Entropy, Question, Read, Reply, Roster, Session, SessionId, Sessions, Spawn,
-    Step, Stop, World, Yield,
+    Act, Busy, Clock, Domain, Entropy, Memory, Question, Read, Reply, Roster, Session, SessionId, Sessions,
+    Spawn, Step, Stop, World, Yield,
 };
 use store::{Credentials, RosterItem, Subscription};
 use xmpp::error::StanzaError;
@@ -23,6 +23,20 @@ struct Quiet {
 fn beginning() -> Instant {
     static BEGINNING: OnceLock<Instant> = OnceLock::new();
     *BEGINNING.get_or_init(Instant::now)
+}
+
+impl Memory for Quiet {
+    fn resident(&self) -> Option<u64> {
+        None
+    }
+
+    fn look_again(&self) -> futures_util::future::BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+
+    fn given(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl Clock for Quiet {
@@ -72,7 +86,7 @@ pub fn stepped_at<T>(after: Duration, run: impl FnOnce(&mut Step<'_>) -> T) -> (
 /// Runs one step of an entity of this domain.
 pub fn stepped_of<T>(domain: &Domain, after: Duration, run: impl FnOnce(&mut Step<'_>) -> T) -> (T, Yield) {
     let quiet = Arc::new(Quiet { now: beginning() + after });
-    let world = World { clock: quiet.clone(), entropy: quiet.clone(), spawn: quiet };
+    let world = World { clock: quiet.clone(), entropy: quiet.clone(), spawn: quiet.clone(), memory: quiet };
     let mut step = Step::new(&world, domain);
     let value = run(&mut step);
     (value, step.finish())

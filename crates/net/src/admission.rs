@@ -12,6 +12,9 @@ use tokio::task::AbortHandle;
 /// The longest that a new connection is made to wait; one that would wait longer is refused.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// While memory is scarce, how long a connection without login keeps its place when there are many.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The numbers; 0 stands for no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -35,8 +38,14 @@ pub struct Admission {
 struct State {
     addresses: BTreeMap<IpAddr, Neighbour>,
     /// Those that are not logged in, the oldest first.
-    half_open: BTreeMap<u64, Option<AbortHandle>>,
+    half_open: BTreeMap<u64, HalfOpen>,
     next: u64,
+}
+
+/// A connection that is not logged in.
+struct HalfOpen {
+    since: Instant,
+    task: Option<AbortHandle>,
 }
 
 struct Neighbour {
@@ -58,11 +67,20 @@ impl Admission {
         Arc::new(Admission { limits, state: Mutex::new(State::default()) })
     }
 
-    /// Admits a connection, with the time it has to wait first; `None` refuses it.
-    pub fn admit(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Option<(Admitted, Duration)> {
+    /// Admits a connection, with the time it has to wait first; `None` refuses it. While memory is scarce, there may be
+    /// `coming_max` that are not logged in.
+    pub fn admit(
+        self: &Arc<Self>,
+        peer: IpAddr,
+        now: Instant,
+        coming_max: Option<usize>,
+    ) -> Option<(Admitted, Duration)> {
         let address = neighbourhood(peer);
         let mut state = self.state.lock();
         let limits = self.limits;
+        if coming_max.is_some_and(|most| !state.makes_way(most, now)) {
+            return None;
+        }
         let neighbour = state.addresses.entry(address).or_insert(Neighbour { connections: 0, due: now });
         if limits.per_address > 0 && neighbour.connections >= limits.per_address {
             return None;
@@ -71,13 +89,13 @@ impl Admission {
         neighbour.connections += 1;
         let number = state.next;
         state.next += 1;
-        state.half_open.insert(number, None);
+        state.half_open.insert(number, HalfOpen { since: now, task: None });
         let oldest = match limits.half_open > 0 && state.half_open.len() > limits.half_open {
             true => state.half_open.pop_first(),
             false => None,
         };
         drop(state);
-        if let Some((_, Some(task))) = oldest {
+        if let Some((_, HalfOpen { task: Some(task), .. })) = oldest {
             tracing::warn!(limit = limits.half_open, "too many connections without login; the oldest goes");
             task.abort();
         }
@@ -87,6 +105,23 @@ impl Admission {
     /// Forgets addresses that nobody connects from any more.
     pub fn sweep(&self, now: Instant) {
         self.state.lock().addresses.retain(|_, neighbour| neighbour.connections > 0 || neighbour.due > now);
+    }
+}
+
+impl State {
+    /// Whether one more may come in when `most` may be on their way. Those that take too long over their login give
+    /// way; others do not, or in a crowd nobody would ever be in.
+    fn makes_way(&mut self, most: usize, now: Instant) -> bool {
+        while self.half_open.len() >= most {
+            let Some(oldest) = self.half_open.first_entry() else { return true };
+            if now.saturating_duration_since(oldest.get().since) < LOGIN_PATIENCE {
+                return false;
+            }
+            if let Some(task) = oldest.remove().task {
+                task.abort();
+            }
+        }
+        true
     }
 }
 
@@ -111,7 +146,7 @@ impl Admitted {
     /// The task of the connection, to be ended should it stay without login too long while others press in.
     pub fn carried_by(&self, task: AbortHandle) {
         if let Some(known) = self.admission.state.lock().half_open.get_mut(&self.number) {
-            *known = Some(task);
+            known.task = Some(task);
         }
     }
 
@@ -145,13 +180,14 @@ mod tests {
     fn one_network_has_so_many_connections() {
         let admission = Admission::new(Limits { per_second: 0, ..LIMITS });
         let now = Instant::now();
-        let mut inside: Vec<_> =
-            (1..=3).filter_map(|host| admission.admit(address(&format!("2001:db8::{host}")), now)).collect();
+        let mut inside: Vec<_> = (1..=3)
+            .filter_map(|host| admission.admit(address(&format!("2001:db8::{host}")), now, None))
+            .collect();
         assert_eq!(inside.len(), 3);
-        assert!(admission.admit(address("2001:db8::4"), now).is_none());
-        assert!(admission.admit(address("2001:db8:0:1::4"), now).is_some());
+        assert!(admission.admit(address("2001:db8::4"), now, None).is_none());
+        assert!(admission.admit(address("2001:db8:0:1::4"), now, None).is_some());
         inside.pop();
-        assert!(admission.admit(address("2001:db8::4"), now).is_some());
+        assert!(admission.admit(address("2001:db8::4"), now, None).is_some());
         inside.clear();
         admission.sweep(now + Duration::from_secs(1));
         assert!(admission.state.lock().addresses.is_empty());
@@ -162,13 +198,13 @@ mod tests {
         let admission = Admission::new(Limits { per_address: 0, ..LIMITS });
         let now = Instant::now();
         let waits: Vec<_> = (0..4)
-            .filter_map(|_| admission.admit(address("192.0.2.1"), now))
+            .filter_map(|_| admission.admit(address("192.0.2.1"), now, None))
             .map(|(_, wait)| wait.as_millis())
             .collect();
         assert_eq!(waits, [0, 0, 100, 200]);
         let later = now + Duration::from_secs(60);
-        assert!(admission.admit(address("192.0.2.1"), later).is_some_and(|(_, wait)| wait.is_zero()));
-        let admitted = (0..1_000).filter(|_| admission.admit(address("192.0.2.2"), now).is_some());
+        assert!(admission.admit(address("192.0.2.1"), later, None).is_some_and(|(_, wait)| wait.is_zero()));
+        let admitted = (0..1_000).filter(|_| admission.admit(address("192.0.2.2"), now, None).is_some());
         assert_eq!(admitted.count(), 102);
     }
 
@@ -181,7 +217,7 @@ mod tests {
         let mut inside = Vec::new();
         for _ in 0..4 {
             let (admitted, _) =
-                admission.admit(address("192.0.2.1"), now).unwrap_or_else(|| panic!("refused"));
+                admission.admit(address("192.0.2.1"), now, None).unwrap_or_else(|| panic!("refused"));
             let task = tokio::spawn(std::future::pending::<()>());
             admitted.carried_by(task.abort_handle());
             if tasks.is_empty() {
@@ -193,5 +229,36 @@ mod tests {
         tokio::task::yield_now().await;
         let ended: Vec<_> = tasks.iter().map(tokio::task::JoinHandle::is_finished).collect();
         assert_eq!(ended, [false, true, false, false]);
+    }
+
+    #[tokio::test]
+    async fn while_memory_is_scarce_few_are_on_their_way() {
+        let limits = Limits { per_address: 0, per_second: 0, burst: 0, half_open: 0 };
+        let admission = Admission::new(limits);
+        let (begun, soon) = (Instant::now(), Instant::now() + Duration::from_secs(4));
+        let later = begun + LOGIN_PATIENCE;
+        let peer = address("192.0.2.1");
+        let first = admission.admit(peer, begun, Some(2)).map(|(admitted, _)| admitted);
+        let task = tokio::spawn(std::future::pending::<()>());
+        if let Some(first) = &first {
+            first.carried_by(task.abort_handle());
+        }
+        let second = admission.admit(peer, soon, Some(2)).map(|(admitted, _)| admitted);
+        assert!(first.is_some() && second.is_some());
+        // Whoever is quick keeps its place.
+        assert!(admission.admit(peer, soon, Some(2)).is_none());
+        assert!(!task.is_finished());
+        // Who has logged in is not on its way any more.
+        if let Some(second) = &second {
+            second.logged_in();
+        }
+        assert!(admission.admit(peer, soon, Some(2)).is_some());
+        let third = admission.admit(peer, soon, Some(2));
+        assert!(third.is_some() && admission.admit(peer, soon, Some(2)).is_none());
+        // Who is slow does not.
+        let fourth = admission.admit(peer, later, Some(2));
+        assert!(fourth.is_some() && task.await.is_err_and(|end| end.is_cancelled()));
+        assert!(admission.admit(peer, later, Some(2)).is_none());
+        assert!(admission.admit(peer, later, None).is_some());
     }
 }

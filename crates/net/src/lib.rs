@@ -6,6 +6,7 @@ mod allowance;
 mod channel;
 pub mod control;
 pub mod listen;
+mod memory;
 pub mod notify;
 mod session;
 pub mod tls;

@@ -188,8 +188,9 @@ async fn accept(
             }
         };
         let peer = peer.ip().to_canonical();
-        let Some((admitted, wait)) = admission.admit(peer, Instant::now()) else {
-            tracing::info!(%peer, "too many connections from this address");
+        let coming_max = node.memory.coming_max();
+        let Some((admitted, wait)) = admission.admit(peer, Instant::now(), coming_max) else {
+            tracing::info!(%peer, memory_is_scarce = coming_max.is_some(), "too many connections");
             continue;
         };
         if let Err(error) = prepare(&socket) {

@@ -1,16 +1,26 @@
-//! The real world: the clock on the wall, the system's chance, tokio's tasks and a few threads for costly work.
+//! The real world: the clock on the wall, the system's chance and memory, tokio's tasks, and a few threads for costly
+//! work.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use step::{Busy, Clock, Entropy, Spawn, World};
+use step::{Busy, Clock, Entropy, Memory, Spawn, World};
+
+use crate::memory;
 
 /// Costly computations that may wait for a thread (guarantee G17).
 const COSTLY_QUEUE_MAX: usize = 256;
+
+/// How often the memory is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Bytes of a block that has a place of its own with the allocator.
+const LARGE_BYTES: usize = 8 << 20;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -32,7 +42,7 @@ pub fn world() -> World {
         }
     }
     let real = Arc::new(Real { jobs, tasks: tokio::runtime::Handle::current() });
-    World { clock: real.clone(), entropy: real.clone(), spawn: real }
+    World { clock: real.clone(), entropy: real.clone(), spawn: real.clone(), memory: real }
 }
 
 fn work(waiting: &Mutex<Receiver<Job>>) {
@@ -115,6 +125,25 @@ impl Spawn for Real {
 
     fn run(&self, job: Job) -> Result<(), Busy> {
         self.jobs.try_send(job).map_err(|_| Busy)
+    }
+}
+
+impl Memory for Real {
+    fn resident(&self) -> Option<u64> {
+        memory::resident(Path::new("/"))
+    }
+
+    /// mimalloc gives back what has been free for a second when a large block is freed, and not by itself.
+    fn give_back(&self) {
+        drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE_BYTES)));
+    }
+
+    fn look_again(&self) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(LOOK_EVERY))
+    }
+
+    fn given(&self) -> Option<u64> {
+        memory::given(Path::new("/"))
     }
 }
 

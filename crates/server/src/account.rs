@@ -23,6 +23,7 @@ use xmpp::jid::BareJid;
 use crate::door::Door;
 use crate::kept::Kept;
 use crate::letter::{Letter, Outcome};
+use crate::memory::Room;
 use crate::nobody::Nobody;
 use crate::outgoing::Undelivered;
 use crate::resumption::Over;
@@ -99,8 +100,10 @@ impl Account {
                 pipeline::arriving(self, stanza, step);
             }
             Letter::Leaving(session, stanza) => pipeline::leaving(self, session, stanza, step),
-            Letter::Bind { door, resource, client, .. } => self.bind(door, resource, client, step),
-            Letter::Enter { door, entry } => entering::enter(self, door, *entry, step),
+            Letter::Bind { door, resource, client, room, .. } => {
+                self.bind(door, resource, client, room, step);
+            }
+            Letter::Enter { door, entry, room } => entering::enter(self, door, *entry, room, step),
             Letter::Unfinished(key, stanza) => {
                 step.write(Write::LetterDrop { key });
                 // Without its session nobody waits for what it was to lead to.
@@ -176,21 +179,29 @@ impl Account {
     }
 
     /// Binds a resource (RFC 6120 §7). A resource that is taken goes to the newcomer, and the older session is closed
-    /// with `conflict` (§7.7.2.2, behaviour 3): a phone that has lost its connection gets back in.
+    /// with `conflict` (§7.7.2.2, behaviour 3): a phone that has lost its connection gets back in, even if there is
+    /// memory for nobody new.
     pub fn bind(
         &mut self,
         door: Arc<Door>,
         resource: Option<String>,
         client: Option<Arc<str>>,
+        room: Room,
         step: &mut Step<'_>,
     ) {
         let id = door.id;
-        self.doors.insert(id, door);
         let resource = resource.unwrap_or_else(|| step.new_id());
-        let Ok(jid) = self.jid.with_resource(&resource) else {
+        let jid = self.jid.with_resource(&resource);
+        let taken = jid.as_ref().ok().and_then(|jid| self.sessions.by_resource(jid.resource()));
+        let taken = taken.map(|session| session.id);
+        if taken.is_none() && room == Room::ForNobodyNew {
+            return entering::turn_away(&door, step);
+        }
+        self.doors.insert(id, door);
+        let Ok(jid) = jid else {
             return self.refuse_bind(id, Condition::BadRequest, step);
         };
-        if let Some(taken) = self.sessions.by_resource(jid.resource()).map(|session| session.id) {
+        if let Some(taken) = taken {
             step.close(taken, StreamError::new(StreamCondition::Conflict));
             moments::session_closed(self, taken, step);
             self.end_if_left(taken, step);

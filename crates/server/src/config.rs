@@ -338,6 +338,13 @@ mod tests {
             mistakes("\n[limits]\nstanza_bytes = 9999\n"),
             ["line 3: `limits.stanza_bytes` must be at least 10000 (RFC 6120 §13.12)"]
         );
+        // Nor is 0 no limit.
+        for few in [0, 63] {
+            assert_eq!(
+                mistakes(&format!("[limits]\nmemory_mib = {few}\n")),
+                ["line 2: `limits.memory_mib` must be at least 64"]
+            );
+        }
     }
 
     #[test]

@@ -318,6 +318,14 @@ impl Door {
         numbers.max().unwrap_or(0)
     }
 
+    /// Bytes of what the session is owed.
+    pub fn owed_bytes(&self) -> usize {
+        let state = self.state.lock();
+        let sent = state.managed.as_ref().map_or(0, |managed| managed.sent.bytes());
+        let held_back = state.held_back.as_ref().map_or(0, |held_back| held_back.bytes());
+        sent + held_back + state.queued_bytes
+    }
+
     /// Whether the client has heard, or is about to hear, that its stream is managed.
     pub fn is_told_managed(&self) -> bool {
         let state = self.state.lock();
@@ -330,6 +338,12 @@ impl Door {
     /// Whether a connection is there.
     pub fn is_taken(&self) -> bool {
         self.state.lock().taken
+    }
+
+    /// Whether the session waits for its client, and no connection is about to go on with it.
+    pub fn waits(&self) -> bool {
+        let state = self.state.lock();
+        !state.taken && state.resuming.is_none()
     }
 
     /// Whether the client has said goodbye, or can never come back.
@@ -364,9 +378,11 @@ impl Door {
         Ok((Seat::new(self.clone(), turn), resumed))
     }
 
-    /// The stanzas that did not leave, in order. What rests on a failed commit is not among them.
+    /// The stanzas that did not leave, in order. What rests on a failed commit is not among them. A connection that was
+    /// about to go on with the stream hears that it is over.
     pub fn undelivered(&self) -> Vec<Undelivered> {
         let mut state = self.state.lock();
+        let resuming = state.resuming.take();
         state.queued_bytes = 0;
         let unacked = state.managed.as_mut().map(|managed| managed.sent.take().collect::<Vec<_>>());
         let held_back = state.held_back.as_mut().map(|held_back| held_back.take());
@@ -377,7 +393,13 @@ impl Door {
             Outgoing::Shared(stanza, shared) => Some(Undelivered { stanza, at, shared: Some(shared), lsn }),
             _ => None,
         });
-        unacked.into_iter().flatten().chain(stanzas).collect()
+        let stanzas = unacked.into_iter().flatten().chain(stanzas).collect();
+        if resuming.is_some() {
+            let outgoing = Outgoing::Close(StreamCondition::ResourceConstraint.into());
+            let (lsn, at) = (Lsn::default(), SystemTime::UNIX_EPOCH);
+            state.queue.push_back(Waiting { lsn, at, answers: None, outgoing });
+        }
+        stanzas
     }
 }
 

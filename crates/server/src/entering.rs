@@ -6,6 +6,7 @@ use std::sync::Arc;
 use features::carbons;
 use features::clients::{Given, Login, Proof, Refusal};
 use step::{Act, Managed, Session, SessionId, Step};
+use store::Lsn;
 use stream::{Entry, InlineBind, Mechanism, SaslCondition};
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::FullJid;
@@ -14,6 +15,7 @@ use xmpp::xml::Element;
 
 use crate::account::Account;
 use crate::door::Door;
+use crate::memory::Room;
 use crate::outgoing::Outgoing;
 use crate::{moments, resumption};
 
@@ -27,6 +29,8 @@ pub enum NotEntered {
     Login(SaslCondition),
     /// There is no session for it.
     Session(StanzaError),
+    /// There is memory for nobody new.
+    NoRoom,
 }
 
 impl From<Refusal> for NotEntered {
@@ -38,10 +42,15 @@ impl From<Refusal> for NotEntered {
     }
 }
 
+/// There is no memory for the session that a client wants.
+pub fn turn_away(door: &Door, step: &Step<'_>) {
+    door.put(Lsn::default(), step.wall, None, Outgoing::NotEntered(NotEntered::NoRoom));
+}
+
 /// A client has proven that it is this account's.
-pub fn enter(a: &mut Account, door: Arc<Door>, entry: Entry, step: &mut Step<'_>) {
+pub fn enter(a: &mut Account, door: Arc<Door>, entry: Entry, room: Room, step: &mut Step<'_>) {
     let id = door.id;
-    match admit(a, &entry, step) {
+    match admit(a, &entry, room, step) {
         Ok(token) => {
             a.doors.insert(id, door);
             let client = entry.client.map(Arc::from);
@@ -55,14 +64,22 @@ pub fn enter(a: &mut Account, door: Arc<Door>, entry: Entry, step: &mut Step<'_>
         // Its door need not be one of the account's.
         Err(refusal) => {
             a.doors.remove(&id);
-            door.put(store::Lsn::default(), step.wall, None, Outgoing::NotEntered(refusal));
+            door.put(Lsn::default(), step.wall, None, Outgoing::NotEntered(refusal));
         }
     }
 }
 
 /// Whether the client may come in. Nothing has changed if not.
-fn admit(a: &mut Account, entry: &Entry, step: &mut Step<'_>) -> Result<Option<Given>, NotEntered> {
+fn admit(
+    a: &mut Account,
+    entry: &Entry,
+    room: Room,
+    step: &mut Step<'_>,
+) -> Result<Option<Given>, NotEntered> {
     let earlier = earlier(a, entry.client.as_deref());
+    if entry.bind.is_some() && earlier.is_empty() && room == Room::ForNobodyNew {
+        return Err(NotEntered::NoRoom);
+    }
     // One that waits for its client makes room.
     let stays = |session: &&Session| !earlier.contains(&session.id) && is_taken(a, session.id);
     let others = a.sessions.iter().filter(stays).count();

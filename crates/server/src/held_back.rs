@@ -99,6 +99,11 @@ impl HeldBack {
         self.stanzas.iter().map(|kept| &kept.waiting)
     }
 
+    /// Bytes of that.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// How many have given way to newer ones since all went the last time.
     pub fn superseded(&self) -> u64 {
         self.superseded

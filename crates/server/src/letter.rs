@@ -13,6 +13,7 @@ use xmpp::stanza::Stanza;
 
 use crate::directory::Unfinished;
 use crate::door::Door;
+use crate::memory::Room;
 use crate::seat::Seat;
 use crate::sent::TooMany;
 use crate::ticket::Ticket;
@@ -70,6 +71,8 @@ pub enum Letter {
         client: Option<Arc<str>>,
         /// Whether the account is to exist only as long as the connection (XEP-0175).
         anonymous: bool,
+        /// For whom there is memory.
+        room: Room,
     },
     /// A connection has authenticated as this account, and its client wants more along with that (XEP-0388).
     Enter {
@@ -77,6 +80,8 @@ pub enum Letter {
         door: Arc<Door>,
         /// All that it wants.
         entry: Box<Entry>,
+        /// For whom there is memory.
+        room: Room,
     },
     /// The stream of one of the account's own sessions has dealt with a stanza itself, and has this to answer.
     Settled(SessionId, Option<Stanza>),

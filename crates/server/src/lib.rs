@@ -18,6 +18,7 @@ pub mod letter;
 mod loading;
 mod login;
 mod managed;
+pub mod memory;
 pub mod moments;
 pub mod nobody;
 pub mod node;

@@ -16,6 +16,7 @@ use xmpp::stanza::Stanza;
 use crate::beside;
 use crate::credentials;
 use crate::letter::{Envelope, Letter, Resuming};
+use crate::memory::Room;
 use crate::node::Node;
 
 /// When the store could not keep that a stream goes on, it is tried again after this time.
@@ -153,6 +154,10 @@ async fn registered(
     let domain = node.domain(domain).ok_or_else(|| StanzaError::new(Condition::ItemNotFound))?;
     match registration::request(domain, iq)? {
         Request::Form(form) => Ok(Some(form)),
+        Request::Create { .. } if node.memory.room() == Room::ForNobodyNew => {
+            node.memory.refused();
+            Err(StanzaError::new(Condition::ResourceConstraint))
+        }
         Request::Create { account, password } => {
             let keys = beside::keys(node, password).await?;
             node.ask(&account, |asker| Letter::Create(keys, asker)).await?;

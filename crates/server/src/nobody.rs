@@ -23,6 +23,7 @@ use crate::account::Account;
 use crate::door::Door;
 use crate::entering::NotEntered;
 use crate::letter::{Letter, Resuming};
+use crate::memory::Room;
 use crate::outgoing::Outgoing;
 use crate::told::Told;
 use crate::{entering, pipeline, queries};
@@ -56,9 +57,12 @@ impl Nobody {
                 account.archive = Archive::load(seal, &self.jid, step.wall, state, None);
                 return Some(account);
             }
-            Letter::Bind { door, resource, client, anonymous: true } => {
+            Letter::Bind { door, anonymous: true, room: Room::ForNobodyNew, .. } => {
+                entering::turn_away(&door, step);
+            }
+            Letter::Bind { door, resource, client, anonymous: true, room } => {
                 let mut account = self.with_account(true);
-                account.bind(door, resource, client, step);
+                account.bind(door, resource, client, room, step);
                 return Some(account);
             }
             // The account was removed between login and bind (RFC 6120 §7.6.2.2); if the connection has gone too,
@@ -67,9 +71,14 @@ impl Nobody {
                 let refused = Outgoing::BindRefused(StanzaError::new(Condition::NotAllowed));
                 door.put(store::Lsn::default(), step.wall, None, refused);
             }
-            Letter::Enter { door, entry } if entry.mechanism == Mechanism::Anonymous => {
+            Letter::Enter { door, entry, room: Room::ForNobodyNew }
+                if entry.mechanism == Mechanism::Anonymous && entry.bind.is_some() =>
+            {
+                entering::turn_away(&door, step);
+            }
+            Letter::Enter { door, entry, room } if entry.mechanism == Mechanism::Anonymous => {
                 let mut account = self.with_account(true);
-                entering::enter(&mut account, door, *entry, step);
+                entering::enter(&mut account, door, *entry, room, step);
                 return Some(account);
             }
             // The account was removed while its client logged in.

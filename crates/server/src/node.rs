@@ -23,6 +23,7 @@ use crate::door::Door;
 use crate::entering::INLINE;
 use crate::failed_logins::FailedLogins;
 use crate::letter::{Envelope, Letter, Outcome};
+use crate::memory::{self, Memory, Room};
 use crate::outgoing::Outgoing;
 use crate::seat::Seat;
 
@@ -62,6 +63,8 @@ pub struct Node {
     pub streams: Arc<C2sSettings>,
     /// Everything that is awake.
     pub directory: Directory,
+    /// How full the memory is.
+    pub memory: Memory,
     /// When it started.
     pub started: Instant,
     /// Logins that have failed of late.
@@ -90,6 +93,7 @@ impl Node {
             streams: Arc::new(streams(&config, secret)),
             started: world.clock.now(),
             directory: Directory::new(world.seed()),
+            memory: Memory::new(&world, config.limits.memory_mib),
             world,
             store,
             commits,
@@ -104,6 +108,9 @@ impl Node {
         node.world.spawn.spawn(Box::pin(sweep(Arc::downgrade(&node))));
         node.world.spawn.spawn(Box::pin(heal(Arc::downgrade(&node))));
         node.world.spawn.spawn(Box::pin(clear(Arc::downgrade(&node))));
+        if node.memory.cap().is_some() {
+            node.world.spawn.spawn(Box::pin(memory::watch(Arc::downgrade(&node))));
+        }
         node
     }
 
@@ -153,6 +160,16 @@ impl Node {
             let error = StreamError::new(StreamCondition::SystemShutdown);
             door.put(store::Lsn::default(), self.world.clock.wall(), None, Outgoing::Close(error));
         }
+    }
+
+    /// Forgets everybody who has been idle for so long and can be read again when somebody writes.
+    pub(crate) fn forget_idle(&self, time: Duration) {
+        let now = self.world.clock.now();
+        self.directory.sweep(|inner| {
+            let idle = now.saturating_duration_since(inner.used) >= time;
+            let settled = self.commits.fate(inner.lsn) == Fate::Committed;
+            idle && settled && inner.entity.as_ref().is_some_and(|entity| entity.may_sleep())
+        });
     }
 
     /// Wakes everybody who has letters that the last life of the server kept and did not read, or sessions that wait
@@ -262,11 +279,9 @@ async fn sweep(node: std::sync::Weak<Node>) {
         let Some(sleep) = node.upgrade().map(|node| node.world.clock.sleep(SWEEP_EVERY)) else { return };
         sleep.await;
         let Some(node) = node.upgrade() else { return };
-        let now = node.world.clock.now();
-        node.directory.sweep(|inner| {
-            let idle = now.saturating_duration_since(inner.used) >= SLEEPS_AFTER;
-            let settled = node.commits.fate(inner.lsn) == Fate::Committed;
-            idle && settled && inner.entity.as_ref().is_some_and(|entity| entity.may_sleep())
+        node.forget_idle(match node.memory.room() {
+            Room::ForAll => SLEEPS_AFTER,
+            Room::ForNobodyNew => Duration::ZERO,
         });
     }
 }

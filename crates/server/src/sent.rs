@@ -141,6 +141,11 @@ impl Sent {
         })
     }
 
+    /// Bytes of what has left and is not acknowledged.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether more may leave.
     pub fn has_room(&self) -> bool {
         self.stanzas < UNACKED_STANZAS && self.bytes < UNACKED_BYTES

@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, ready};
 use step::{Return, Returned};
 use store::Lsn;
 use stream::{Answer, C2s, CloseReason, Entry, Event, SaslCondition, TlsFacts, TransportFacts};
-use xmpp::error::{StreamCondition, StreamError};
+use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
 use xmpp::jid::BareJid;
 
 use crate::entering::NotEntered;
@@ -396,26 +396,36 @@ impl Session {
         if entry.bind.as_ref().is_some_and(|bind| bind.enable.is_some()) {
             self.seat.manage();
         }
-        let letter = Letter::Enter { door: self.seat.door().clone(), entry };
+        let room = self.node.memory.room();
+        let letter = Letter::Enter { door: self.seat.door().clone(), entry, room };
         self.node.post(&account, Envelope::new(letter));
     }
 
-    /// The client may try again, as somebody else, too.
+    /// The client may try again, as somebody else, too; if there is memory for it.
     fn not_entered(&mut self, now: Instant, refusal: NotEntered) {
         (self.account, self.client) = (None, None);
-        let answer = match refusal {
-            NotEntered::Login(condition) => Answer::Refused(condition),
-            NotEntered::Session(error) => Answer::BindRefused(error),
-        };
-        self.machine.answer(now, answer);
+        match refusal {
+            NotEntered::Login(condition) => self.machine.answer(now, Answer::Refused(condition)),
+            NotEntered::Session(error) => self.machine.answer(now, Answer::BindRefused(error)),
+            NotEntered::NoRoom => {
+                self.node.memory.refused();
+                // It hears so in answer to what it asked for, and then that it had better come again later (RFC 6120
+                // §4.9.3.17): the connection alone takes memory.
+                let refused = StanzaError::new(Condition::ResourceConstraint);
+                self.machine.answer(now, Answer::BindRefused(refused));
+                let error = StreamError::new(StreamCondition::ResourceConstraint);
+                let text = "The server has no memory for one more session now.".to_owned();
+                self.machine.answer(now, Answer::Close(StreamError { text: Some(text), ..error }));
+            }
+        }
     }
 
     fn bind(&mut self, account: BareJid, resource: Option<String>) {
         let anonymous = self.machine.identity().is_some_and(|identity| identity.is_anonymous());
         tracing::debug!(session = self.id(), peer = ?self.peer, %account, "logged in");
         self.account = Some(account.clone());
-        let (door, client) = (self.seat.door().clone(), self.client.clone());
-        let letter = Letter::Bind { door, resource, client, anonymous };
+        let (door, client, room) = (self.seat.door().clone(), self.client.clone(), self.node.memory.room());
+        let letter = Letter::Bind { door, resource, client, anonymous, room };
         self.node.post(&account, Envelope::new(letter));
     }
 

@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +12,18 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use step::{Busy, Clock, Entropy, Spawn, World};
+use step::{Busy, Clock, Entropy, Memory, Spawn, World};
 
 use crate::chance::Chance;
 
 /// The day on which every rehearsal begins: 2026-01-01 00:00 UTC.
 const FIRST_DAY: Duration = Duration::from_secs(1_767_225_600);
+
+/// MiB that a node may take in memory; the machine has twice as many.
+pub const MEMORY_MIB: u64 = 1 << 10;
+const MEMORY: u64 = MEMORY_MIB << 20;
+/// How often a node looks at it while some of it is taken.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Everything that happens in one rehearsal, on one thread.
 #[derive(Clone)]
@@ -41,6 +47,11 @@ struct State {
     next_timer: u64,
     /// Tasks of a life of the node that has ended are not run any more.
     life: u64,
+    /// Percent of [`MEMORY`] that are taken.
+    memory: u8,
+    /// How often that has changed, and who waits for it to do so.
+    fillings: u64,
+    onlookers: Vec<Waker>,
     trace: Trace,
 }
 
@@ -94,6 +105,9 @@ impl Clockwork {
                 wakers: BTreeMap::new(),
                 next_timer: 0,
                 life: 0,
+                memory: 0,
+                fillings: 0,
+                onlookers: Vec::new(),
                 trace: Trace { hash: 0xCBF2_9CE4_8422_2325, events: 0 },
             }),
         }))
@@ -103,7 +117,7 @@ impl Clockwork {
     pub fn world(&self) -> World {
         let life = self.0.state.lock().life;
         let door = Arc::new(Life { clockwork: self.clone(), life });
-        World { clock: door.clone(), entropy: door.clone(), spawn: door }
+        World { clock: door.clone(), entropy: door.clone(), spawn: door.clone(), memory: door }
     }
 
     /// The node dies at this instant: nothing that it had begun goes on.
@@ -124,11 +138,12 @@ impl Clockwork {
         let mut state = self.0.state.lock();
         state.life += 1;
         let (tasks, wakers) = (std::mem::take(&mut state.tasks), std::mem::take(&mut state.wakers));
+        let onlookers = std::mem::take(&mut state.onlookers);
         state.ready.clear();
         state.timers.clear();
         drop(state);
         tasks.values().for_each(|task| task.end());
-        drop(wakers);
+        drop((wakers, onlookers));
     }
 
     /// Runs a future of the rehearsal itself (a client, a fault); it outlives the node.
@@ -161,6 +176,26 @@ impl Clockwork {
     pub fn set_day(&self, set: impl FnOnce(Duration) -> Duration) {
         let mut state = self.0.state.lock();
         state.day = set(state.day);
+    }
+
+    /// So many percent of the memory that a node may take are taken from now on.
+    pub fn fill_memory(&self, percent: u8) {
+        let mut state = self.0.state.lock();
+        state.memory = percent;
+        state.fillings += 1;
+        let onlookers = std::mem::take(&mut state.onlookers);
+        drop(state);
+        onlookers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ready when it is other memory than after so many changes.
+    fn poll_filled(&self, fillings: u64, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.0.state.lock();
+        if state.fillings != fillings {
+            return Poll::Ready(());
+        }
+        state.onlookers.push(context.waker().clone());
+        Poll::Pending
     }
 
     /// Ready when the time has passed.
@@ -376,6 +411,29 @@ impl Spawn for Life {
             job();
         }));
         Ok(())
+    }
+}
+
+impl Memory for Life {
+    fn resident(&self) -> Option<u64> {
+        Some(MEMORY / 100 * u64::from(self.clockwork.0.state.lock().memory))
+    }
+
+    /// As long as all of it is free, only when it is no more: a rehearsal may last for years.
+    fn look_again(&self) -> BoxFuture<'static, ()> {
+        let clockwork = self.clockwork.clone();
+        let (fillings, memory) = {
+            let state = clockwork.0.state.lock();
+            (state.fillings, state.memory)
+        };
+        match memory {
+            0 => Box::pin(poll_fn(move |context| clockwork.poll_filled(fillings, context))),
+            _ => Box::pin(clockwork.sleep(LOOK_EVERY)),
+        }
+    }
+
+    fn given(&self) -> Option<u64> {
+        Some(MEMORY * 2)
     }
 }
 

@@ -16,7 +16,7 @@ use xmpp::jid::BareJid;
 use xmpp::secret::Password;
 use xmpp::stanza::Stanza;
 
-use crate::clockwork::Clockwork;
+use crate::clockwork::{Clockwork, MEMORY_MIB};
 use crate::disk::{self, Mood, Moods};
 use crate::link::{Link, Way, Weather};
 use crate::served::Served;
@@ -56,10 +56,11 @@ impl House {
     /// A house whose accounts have these of everybody's keys.
     pub fn with_keys(
         clockwork: &Clockwork,
-        config: Config,
+        mut config: Config,
         accounts: &[BareJid],
         credentials: &Credentials,
     ) -> House {
+        config.limits.memory_mib.get_or_insert(MEMORY_MIB);
         let (store, hand) = Rehearsal::new();
         for account in accounts {
             let at = clockwork.world().clock.wall();

@@ -1,5 +1,5 @@
-//! What goes wrong in a rehearsal: connections break, the disk is slow, full or away, the clock is set, the node is
-//! killed.
+//! What goes wrong in a rehearsal: connections break, the disk is slow, full or away, memory is short, the clock is
+//! set, the node is killed.
 
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ pub struct Faults {
     pub cuts: bool,
     /// Commits are slow, groups are lost, reads fail.
     pub storage: bool,
+    /// Memory is scarce, or short.
+    pub memory: bool,
     /// The time of day is set on, or back.
     pub clock: bool,
     /// The node is killed at any instant.
@@ -21,9 +23,10 @@ pub struct Faults {
 
 impl Faults {
     /// Everything.
-    pub const ALL: Faults = Faults { cuts: true, storage: true, clock: true, kills: true };
+    pub const ALL: Faults = Faults { cuts: true, storage: true, memory: true, clock: true, kills: true };
     /// Nothing.
-    pub const NONE: Faults = Faults { cuts: false, storage: false, clock: false, kills: false };
+    pub const NONE: Faults =
+        Faults { cuts: false, storage: false, memory: false, clock: false, kills: false };
 }
 
 /// Misfortune strikes now and then, until everything is to come to rest.
@@ -37,7 +40,7 @@ pub async fn befall(play: Play, faults: Faults) {
         if play.is_settling() {
             return;
         }
-        match play.clockwork().draw(|chance| chance.below(7)) {
+        match play.clockwork().draw(|chance| chance.below(8)) {
             0 | 1 if faults.cuts => {
                 play.count("cuts");
                 play.house().cut_one();
@@ -70,7 +73,13 @@ pub async fn befall(play: Play, faults: Faults) {
                     false => play.clockwork().set_day(|day| day.saturating_sub(by)),
                 }
             }
-            6 if faults.kills => {
+            6 if faults.memory => {
+                let percent = play.clockwork().draw(|chance| *chance.pick(&[90, 97]));
+                play.fill_memory(percent);
+                pause(100, 4_000).await;
+                play.fill_memory(0);
+            }
+            7 if faults.kills => {
                 play.kill();
                 pause(1, 2_000).await;
                 if let Err(why) = play.house().start() {

@@ -24,6 +24,8 @@ use crate::records;
 const SUBSCRIPTION_PAUSE: Duration = Duration::from_secs(8);
 /// How long everything may take to come to rest once nothing goes wrong any more.
 const REST: Duration = Duration::from_secs(120);
+/// Percent of the memory at which it is short.
+const SHORT: u8 = 95;
 /// Complaints that are kept; more would say the same.
 const COMPLAINTS_MAX: usize = 20;
 
@@ -78,6 +80,8 @@ struct State {
     messages: MessageNo,
     settling: bool,
     subscribed: BTreeMap<(BareJid, BareJid), Duration>,
+    /// How often memory has become short, or has been so no more.
+    shortages: u64,
 }
 
 /// Rehearses one seed.
@@ -113,6 +117,7 @@ fn play(clockwork: &Clockwork, plan: &Plan) -> Result<Report, String> {
             messages: 0,
             settling: false,
             subscribed: BTreeMap::new(),
+            shortages: 0,
         }),
     }));
     for device in devices {
@@ -124,6 +129,7 @@ fn play(clockwork: &Clockwork, plan: &Plan) -> Result<Report, String> {
     play.0.state.lock().settling = true;
     house.set_mood(Mood::GOOD);
     house.fail_reads(false);
+    play.fill_memory(0);
     clockwork.run_for(REST);
     play.look();
     // What is in memory must be what is in the store: after a restart everybody sees the same.
@@ -220,6 +226,25 @@ impl Play {
         };
         self.see(&Event::Sent { stream, number, to });
         number
+    }
+
+    /// So many percent of the memory are taken from now on. At [`SHORT`] nobody waits for those who have lost their
+    /// connections.
+    pub fn fill_memory(&self, percent: u8) {
+        self.count(match percent {
+            0 => "memories freed",
+            SHORT.. => "short memories",
+            _ => "scarce memories",
+        });
+        self.0.clockwork.fill_memory(percent);
+        let mut state = self.0.state.lock();
+        let was_short = state.shortages % 2 == 1;
+        state.shortages += u64::from(was_short != (percent >= SHORT));
+    }
+
+    /// How often memory has become short, or has been so no more: it is short while that is odd.
+    pub fn shortages(&self) -> u64 {
+        self.0.state.lock().shortages
     }
 
     /// Whether nothing more is drawn and everything comes to rest.

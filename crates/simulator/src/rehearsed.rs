@@ -17,6 +17,8 @@ use crate::link::{Carried, Link, Way, Weather};
 const WEATHER: Weather = Weather { delay: Duration::from_millis(3), pieces: 3 };
 /// When nothing has come for so long, nothing is on its way.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The node looks at the memory more often than this.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The stage in rehearsal.
 pub struct Rehearsed {
@@ -169,12 +171,17 @@ impl Stage for Rehearsed {
     }
 
     fn befall(&mut self, fortune: Fortune) -> Result<(), String> {
-        let (_, house) = self.house()?;
+        let (clockwork, house) = self.house()?;
         match fortune {
             Fortune::Full => house.set_mood(Mood { fails_once_in: 1, ..Mood::GOOD }),
             Fortune::Room => house.set_mood(Mood::GOOD),
             Fortune::Away => house.fail_reads(true),
             Fortune::Back => house.fail_reads(false),
+            Fortune::Memory(percent) => {
+                clockwork.fill_memory(percent);
+                // The node sees it when it looks the next time.
+                clockwork.run_for(LOOK);
+            }
         }
         Ok(())
     }

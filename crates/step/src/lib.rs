@@ -17,4 +17,4 @@ pub use roster::Roster;
 pub use sessions::{ArchiveRead, LastSeen, Session, SessionId, Sessions};
 pub use step::{Step, Yield};
 pub use stop::{Reply, Stop};
-pub use world::{Busy, Clock, Entropy, Spawn, World};
+pub use world::{Busy, Clock, Entropy, Memory, Spawn, World};

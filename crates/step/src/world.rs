@@ -1,4 +1,4 @@
-//! Time, chance and spawn: the only door through which anything below `net` meets the outside.
+//! Time, chance, spawn, and how full memory is: the only door through which anything below `net` meets the outside.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -41,6 +41,18 @@ pub trait Spawn: Send + Sync {
     fn run(&self, job: Box<dyn FnOnce() + Send>) -> Result<(), Busy>;
 }
 
+/// The memory of this process.
+pub trait Memory: Send + Sync {
+    /// Bytes of it that are in RAM now; none: the system does not tell.
+    fn resident(&self) -> Option<u64>;
+    /// Has what is free within the process given back to the system, as far as that can be asked for.
+    fn give_back(&self) {}
+    /// Ready when it is to be looked at again.
+    fn look_again(&self) -> BoxFuture<'static, ()>;
+    /// Bytes that it can have at most, by what there is or by whoever confines it; none: nobody tells.
+    fn given(&self) -> Option<u64>;
+}
+
 /// Everything that is not decided by the bytes and letters that come in.
 #[derive(Clone)]
 pub struct World {
@@ -50,6 +62,8 @@ pub struct World {
     pub entropy: Arc<dyn Entropy>,
     /// Concurrency.
     pub spawn: Arc<dyn Spawn>,
+    /// Memory. It is looked at between steps, never in one.
+    pub memory: Arc<dyn Memory>,
 }
 
 impl World {

@@ -1,11 +1,12 @@
 //! The desk of a running server: orders go to the accounts themselves, so that sessions hear of them.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use server::Node;
 use server::entity::Entity;
 use server::letter::Letter;
+use server::memory::{Memory, Seen, mib};
 use store::Store;
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::{BareJid, FullJid, Jid};
@@ -128,12 +129,27 @@ impl Desk for Running {
             ("sessions".to_owned(), self.look().0.len().to_string()),
             ("entities awake".to_owned(), self.0.directory.len().to_string()),
         ];
+        lines.extend(memory(&self.0.memory, now));
         let failures = self.0.commits.log().failures();
         if failures > 0 {
             lines.push(("failed commits".to_owned(), failures.to_string()));
         }
         lines
     }
+}
+
+/// How full the memory is, and what is done about it.
+fn memory(memory: &Memory, now: Instant) -> Lines {
+    let (Some(cap), seen) = (memory.cap(), memory.seen()) else { return Lines::new() };
+    let (resident, percent) = (mib(seen.resident), seen.resident * 100 / cap.max(1));
+    let mut lines = vec![("memory".to_owned(), format!("{resident} of {} MiB, {percent} %", mib(cap)))];
+    if let Some(since) = seen.since {
+        let time = duration(now.saturating_duration_since(since).as_secs());
+        let Seen { refused, ended, .. } = seen;
+        let text = format!("for {time}; {refused} newcomers were refused, {ended} waiting sessions ended");
+        lines.push(("memory is scarce".to_owned(), text));
+    }
+    lines
 }
 
 fn refused(account: &BareJid, error: &StanzaError) -> Refused {

@@ -48,6 +48,7 @@ pub struct Limits {
     pub client_days: u32,
     pub client_details_chars: usize,
     pub token_days: u32,
+    pub memory_mib: Option<u64>,
 }
 
 impl Default for Limits {
@@ -95,6 +96,7 @@ impl Default for Limits {
             client_days: account.client_days,
             client_details_chars: account.client_details_chars,
             token_days: account.token_days,
+            memory_mib: None,
         }
     }
 }

@@ -476,6 +476,10 @@ impl Reader<'_> {
             let at = self.text.find("stanza_bytes").unwrap_or_default();
             self.mistake(at..at, "`limits.stanza_bytes` must be at least 10000 (RFC 6120 §13.12)");
         }
+        if limits.memory_mib.is_some_and(|mib| mib < 64) {
+            let at = self.text.find("memory_mib").unwrap_or_default();
+            self.mistake(at..at, "`limits.memory_mib` must be at least 64");
+        }
         limits
     }
 }

@@ -99,7 +99,8 @@ pub enum Act {
     Crash,
     /// `time passes 30 s`
     Pass(Duration),
-    /// `disk fills up`, `disk has room`, `store goes away`, `store comes back`
+    /// `disk fills up`, `disk has room`, `store goes away`, `store comes back`, `memory fills to 90 %`, `memory is free
+    /// again`
     Befall(Fortune),
 }
 
@@ -248,6 +249,10 @@ impl Script {
         if let Some(time) = text.strip_prefix("time passes ") {
             return Ok(Act::Pass(duration(time)?));
         }
+        if let Some(percent) = text.strip_prefix("memory fills to ") {
+            let percent = percent.strip_suffix(" %").and_then(|percent| percent.parse().ok());
+            return Ok(Act::Befall(Fortune::Memory(percent.ok_or("so many percent, as '90 %'")?)));
+        }
         match text {
             "server restarts" => return Ok(Act::Restart),
             "server crashes" => return Ok(Act::Crash),
@@ -255,6 +260,7 @@ impl Script {
             "disk has room" => return Ok(Act::Befall(Fortune::Room)),
             "store goes away" => return Ok(Act::Befall(Fortune::Away)),
             "store comes back" => return Ok(Act::Befall(Fortune::Back)),
+            "memory is free again" => return Ok(Act::Befall(Fortune::Memory(0))),
             _ => {}
         }
         let (who, rest) = text.split_once(char::is_whitespace).ok_or("this is no statement")?;

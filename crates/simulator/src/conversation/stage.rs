@@ -60,7 +60,7 @@ pub enum Setting {
     Contact(String, String),
 }
 
-/// What happens to the server's store.
+/// What happens to the server's store, or to its memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fortune {
     /// `disk fills up`: nothing more can be written.
@@ -71,6 +71,8 @@ pub enum Fortune {
     Away,
     /// `store comes back`: it can again.
     Back,
+    /// `memory fills to 90 %` of what the server may take, or `memory is free again`.
+    Memory(u8),
 }
 
 /// What must be there before the first line is played. The domains are always `one.test` and `two.test`.
@@ -141,7 +143,7 @@ pub trait Stage {
     /// When the stage has no power over time.
     fn pass(&mut self, time: Duration) -> Result<(), String>;
 
-    /// Lets this happen to the store.
+    /// Lets this happen to the store, or to the memory.
     ///
     /// # Errors
     /// When the stage has no power over it.
