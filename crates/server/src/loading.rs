@@ -9,7 +9,7 @@ use features::clients::Clients;
 use features::offline::Held;
 use features::{push, reports, strangers};
 use step::{Domain, LastSeen, Roster};
-use store::{Fate, KeptLetter, StoreError};
+use store::{Fate, Household, KeptLetter, KeptSession, StoreError};
 use xmpp::jid::BareJid;
 
 use crate::account::Account;
@@ -56,53 +56,57 @@ async fn read(
     domain: &Arc<Domain>,
     before: Option<&Entity>,
 ) -> Result<(Entity, Vec<KeptLetter>), StoreError> {
-    let entity = match address.local() {
-        Some(_) => account(node, address, domain, before).await?,
-        None => Entity::Host(Host::new(domain.clone(), node.started)),
-    };
-    Ok((entity, node.store.letters(address).await?))
+    if address.local().is_none() {
+        let host = Entity::Host(Host::new(domain.clone(), node.started));
+        return Ok((host, node.store.letters(address).await?));
+    }
+    let mut household = node.store.household(address, TOPICS).await?;
+    let letters = std::mem::take(&mut household.letters);
+    Ok((account(node, address, household, domain, before).await?, letters))
 }
+
+/// What is kept of an account in notes.
+const TOPICS: [&str; 6] =
+    [step::roster::REQUESTS, blocking::TOPIC, push::TOPIC, reports::TOPIC, strangers::TOPIC, archive::TOPIC];
 
 /// The account, or nobody.
 async fn account(
     node: &Node,
     address: &BareJid,
+    household: Household,
     domain: &Arc<Domain>,
     before: Option<&Entity>,
 ) -> Result<Entity, StoreError> {
-    let store = &node.store;
     let mut nobody = Nobody::new(address.clone(), domain.clone());
-    let Some(record) = store.account(address).await? else { return Ok(Entity::Nobody(nobody)) };
-    let (version, items) = store.roster(address).await?;
-    let requests = store.notes(address, step::roster::REQUESTS).await?;
-    let held = store.offline_size(address).await?;
-    let blocked = store.notes(address, blocking::TOPIC).await?;
-    let enabled = store.notes(address, push::TOPIC).await?;
-    let reported = store.notes(address, reports::TOPIC).await?;
-    let addressed = store.notes(address, strangers::TOPIC).await?;
-    let clients = store.clients(address).await?;
-    let archived = store.archive_state(address).await?;
-    let preferences = store.note(address, archive::TOPIC, archive::KEY).await?;
+    let Household { record, roster: (version, items), mut notes, held, clients, archive, sessions, .. } =
+        household;
+    let Some(record) = record else { return Ok(Entity::Nobody(nobody)) };
+    let mut of = |topic| notes.remove(topic).unwrap_or_default();
     let mut account = nobody.with_account(false);
-    account.roster = Roster::load(version, items, requests);
-    account.blocklist = Blocklist::load(blocked);
+    account.roster = Roster::load(version, items, of(step::roster::REQUESTS));
+    account.blocklist = Blocklist::load(of(blocking::TOPIC));
     account.clients = Clients::load(clients);
-    account.archive = Archive::load(&domain.seal, address, record.created, archived, preferences.as_deref());
-    account.reported = reports::Reported::load(reported);
-    account.addressed = strangers::Addressed::load(addressed);
-    account.push = push::Enabled::load(enabled);
+    let preferences = of(archive::TOPIC).into_iter().find(|(key, _)| key == archive::KEY);
+    let preferences = preferences.as_ref().map(|(_, value)| value.as_slice());
+    account.archive = Archive::load(&domain.seal, address, record.created, archive, preferences);
+    account.reported = reports::Reported::load(of(reports::TOPIC));
+    account.addressed = strangers::Addressed::load(of(strangers::TOPIC));
+    account.push = push::Enabled::load(of(push::TOPIC));
     account.held = Held::load(held);
     account.last_seen = LastSeen { at: record.seen_at, status: record.seen_status };
     if before.is_none() {
-        restore_sessions(node, &mut account).await?;
+        restore_sessions(node, &mut account, sessions).await?;
     }
     Ok(Entity::Account(account))
 }
 
 /// Sessions that were there before a restart or a crash, without connections, and streams that are over.
-async fn restore_sessions(node: &Node, account: &mut Account) -> Result<(), StoreError> {
+async fn restore_sessions(
+    node: &Node,
+    account: &mut Account,
+    stored: Vec<KeptSession>,
+) -> Result<(), StoreError> {
     let now = node.world.clock.now();
-    let stored = node.store.sessions(&account.jid).await?;
     account.has_streams = !stored.is_empty();
     let (over, stored): (Vec<_>, Vec<_>) = stored.into_iter().partition(|kept| kept.over_at.is_some());
     let stored: Vec<_> = stored.into_iter().map(|kept| (node.new_session(), kept)).collect();

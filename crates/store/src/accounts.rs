@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use xmpp::jid::BareJid;
 
-use crate::db::{Sink, Value, instant, micros, number};
+use crate::db::{Row, Sink, Value, instant, micros, number};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -75,20 +75,24 @@ impl fmt::Debug for StoredKeys {
     }
 }
 
+pub(crate) const RECORD: &str = "SELECT created, seen_at, seen_status FROM accounts WHERE account = $1";
+
+pub(crate) fn record(rows: Vec<Row>) -> Result<Option<AccountRecord>, StoreError> {
+    let Some(mut row) = rows.into_iter().next() else { return Ok(None) };
+    Ok(Some(AccountRecord {
+        created: instant(row.integer(0)?)?,
+        seen_at: row.maybe_integer(1)?.map(instant).transpose()?,
+        seen_status: row.maybe_text(2)?,
+    }))
+}
+
 impl Store {
     /// The account, if there is one.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn account(&self, account: &BareJid) -> Result<Option<AccountRecord>, StoreError> {
-        const SQL: &str = "SELECT created, seen_at, seen_status FROM accounts WHERE account = $1";
-        let rows = self.db().read(SQL, vec![owned(account)]).await?;
-        let Some(mut row) = rows.into_iter().next() else { return Ok(None) };
-        Ok(Some(AccountRecord {
-            created: instant(row.integer(0)?)?,
-            seen_at: row.maybe_integer(1)?.map(instant).transpose()?,
-            seen_status: row.maybe_text(2)?,
-        }))
+        record(self.db().read(RECORD, vec![owned(account)]).await?)
     }
 
     /// The account's keys; `None` without such an account.

@@ -20,7 +20,7 @@ pub use page::{ArchivePage, ArchiveQuery, ArchivedMessage, Page};
 pub use words::{WORD_BYTES_MAX, WORDS_MAX, words};
 
 use crate::accounts::owned;
-use crate::db::{Sink, instant, micros, number, signed};
+use crate::db::{Row, Sink, instant, micros, number, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -77,16 +77,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn archive_state(&self, owner: &BareJid) -> Result<ArchiveState, StoreError> {
-        const SQL: &str = "SELECT o.cleared, a.seq, a.peak FROM archive_owners o LEFT JOIN archive a \
-             ON a.owner = o.id AND a.seq = (SELECT MAX(seq) FROM archive WHERE owner = o.id) WHERE o.owner = $1";
-        let rows = self.db().read(SQL, vec![owned(owner)]).await?;
-        let Some(mut row) = rows.into_iter().next() else { return Ok(ArchiveState::default()) };
-        let (cleared, last) = (row.integer(0)?, row.maybe_integer(1)?.unwrap_or_default());
-        Ok(ArchiveState {
-            is_new: false,
-            last: number(cleared.max(last))?,
-            peak: instant(row.maybe_integer(2)?.unwrap_or_default())?,
-        })
+        state(self.db().read(STATE, vec![owned(owner)]).await?)
     }
 
     /// The number by which an archive is known inside; `None` before its first message. With it, whether its times
@@ -97,6 +88,19 @@ impl Store {
         let Some(mut row) = rows.into_iter().next() else { return Ok(None) };
         Ok(Some((row.integer(0)?, row.integer(1)? != 0)))
     }
+}
+
+pub(crate) const STATE: &str = "SELECT o.cleared, a.seq, a.peak FROM archive_owners o LEFT JOIN archive a \
+     ON a.owner = o.id AND a.seq = (SELECT MAX(seq) FROM archive WHERE owner = o.id) WHERE o.owner = $1";
+
+pub(crate) fn state(rows: Vec<Row>) -> Result<ArchiveState, StoreError> {
+    let Some(mut row) = rows.into_iter().next() else { return Ok(ArchiveState::default()) };
+    let (cleared, last) = (row.integer(0)?, row.maybe_integer(1)?.unwrap_or_default());
+    Ok(ArchiveState {
+        is_new: false,
+        last: number(cleared.max(last))?,
+        peak: instant(row.maybe_integer(2)?.unwrap_or_default())?,
+    })
 }
 
 pub(crate) fn keep(message: &ArchiveMessage, sink: &mut dyn Sink) {

@@ -55,12 +55,16 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn clients(&self, account: &BareJid) -> Result<Vec<ClientRecord>, StoreError> {
-        const SQL: &str = "SELECT client, handle, first_seen, last_seen, software, device, by_password, \
-             by_certificate, current_seed, current_mechanism, current_expires, current_count, next_seed, \
-             next_mechanism, next_expires, next_count FROM clients WHERE account = $1 ORDER BY client";
-        let rows = self.db().read(SQL, vec![owned(account)]).await?;
-        rows.into_iter().map(client).collect()
+        clients(self.db().read(CLIENTS, vec![owned(account)]).await?)
     }
+}
+
+pub(crate) const CLIENTS: &str = "SELECT client, handle, first_seen, last_seen, software, device, by_password, \
+     by_certificate, current_seed, current_mechanism, current_expires, current_count, next_seed, \
+     next_mechanism, next_expires, next_count FROM clients WHERE account = $1 ORDER BY client";
+
+pub(crate) fn clients(rows: Vec<Row>) -> Result<Vec<ClientRecord>, StoreError> {
+    rows.into_iter().map(client).collect()
 }
 
 fn client(mut row: Row) -> Result<ClientRecord, StoreError> {

@@ -4,7 +4,7 @@
 use xmpp::jid::BareJid;
 
 use crate::accounts::{address, owned};
-use crate::db::Sink;
+use crate::db::{Row, Sink};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -27,14 +27,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn letters(&self, to: &BareJid) -> Result<Vec<KeptLetter>, StoreError> {
-        const SQL: &str = "SELECT key, xml, leaving FROM letters WHERE recipient = $1 ORDER BY place";
-        let rows = self.db().read(SQL, vec![owned(to)]).await?;
-        rows.into_iter()
-            .map(|mut row| {
-                let (key, to, xml) = (row.text(0)?, to.clone(), row.blob(1)?);
-                Ok(KeptLetter { key, to, leaving: row.integer(2)? != 0, xml })
-            })
-            .collect()
+        letters(to, self.db().read(LETTERS, vec![owned(to)]).await?)
     }
 
     /// Everybody who has unread letters.
@@ -46,6 +39,16 @@ impl Store {
         let rows = self.db().read(SQL, Vec::new()).await?;
         rows.into_iter().map(|mut row| address(&row.text(0)?)).collect()
     }
+}
+
+pub(crate) const LETTERS: &str = "SELECT key, xml, leaving FROM letters WHERE recipient = $1 ORDER BY place";
+
+pub(crate) fn letters(to: &BareJid, rows: Vec<Row>) -> Result<Vec<KeptLetter>, StoreError> {
+    let letter = |mut row: Row| {
+        let (key, to, xml) = (row.text(0)?, to.clone(), row.blob(1)?);
+        Ok(KeptLetter { key, to, leaving: row.integer(2)? != 0, xml })
+    };
+    rows.into_iter().map(letter).collect()
 }
 
 pub(crate) fn keep(letter: &KeptLetter, sink: &mut dyn Sink) {

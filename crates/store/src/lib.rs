@@ -7,6 +7,7 @@ mod db;
 mod error;
 #[cfg(feature = "fixture")]
 pub mod fixture;
+mod household;
 mod letters;
 mod log;
 mod notes;
@@ -26,8 +27,10 @@ pub use archive::{
 pub use clients::{ClientRecord, TokenRecord};
 pub use db::rehearsal::Rehearsal;
 pub use error::StoreError;
+pub use household::Household;
 pub use letters::KeptLetter;
 pub use log::{BEHIND_BYTES, Failed, Fate, Log, Lsn, WAITING_BYTES_MAX, Waiting};
+pub use notes::Notes;
 pub use offline::{OfflineMessage, OfflineSize};
 pub use roster::{RosterItem, Subscription};
 pub use sessions::{KeptSession, OwedStanza};

@@ -1,18 +1,23 @@
 //! Small things of an account, by topic and key: blocklists, cards, private XML. Most features need no other table.
 
+use std::collections::BTreeMap;
+
 use xmpp::jid::BareJid;
 
 use crate::accounts::{address, owned};
-use crate::db::Sink;
+use crate::db::{Query, Row, Sink, Value};
 use crate::error::StoreError;
 use crate::store::Store;
+
+/// Notes of one topic: keys and values, in the order of keys.
+pub type Notes = Vec<(String, Vec<u8>)>;
 
 impl Store {
     /// All notes of one topic: key and value, in the order of keys.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn notes(&self, owner: &BareJid, topic: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+    pub async fn notes(&self, owner: &BareJid, topic: &str) -> Result<Notes, StoreError> {
         const SQL: &str = "SELECT key, value FROM notes WHERE owner = $1 AND topic = $2 ORDER BY key";
         let rows = self.db().read(SQL, vec![owned(owner), topic.to_owned().into()]).await?;
         rows.into_iter().map(|mut row| Ok((row.text(0)?, row.blob(1)?))).collect()
@@ -48,6 +53,25 @@ impl Store {
         let rows = self.db().read(SQL, values).await?;
         rows.into_iter().next().map(|mut row| row.blob(0)).transpose()
     }
+}
+
+/// How many topics are asked for at once.
+pub(crate) const TOPICS: usize = 6;
+
+pub(crate) fn of_topics(owner: &BareJid, topics: [&'static str; TOPICS]) -> Query {
+    const SQL: &str = "SELECT topic, key, value FROM notes WHERE owner = $1 AND topic IN ($2, $3, $4, $5, $6, $7) \
+         ORDER BY topic, key";
+    let values = std::iter::once(owned(owner)).chain(topics.map(Value::from)).collect();
+    Query { sql: SQL, values }
+}
+
+/// By their topics.
+pub(crate) fn by_topic(rows: Vec<Row>) -> Result<BTreeMap<String, Notes>, StoreError> {
+    let mut topics = BTreeMap::<_, Notes>::new();
+    for mut row in rows {
+        topics.entry(row.text(0)?).or_default().push((row.text(1)?, row.blob(2)?));
+    }
+    Ok(topics)
 }
 
 pub(crate) fn note(owner: &BareJid, topic: &str, key: &str, value: Option<&[u8]>, sink: &mut dyn Sink) {

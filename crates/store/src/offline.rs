@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use xmpp::jid::BareJid;
 
 use crate::accounts::owned;
-use crate::db::{Sink, instant, micros, number, signed};
+use crate::db::{Row, Sink, instant, micros, number, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -81,19 +81,23 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn offline_size(&self, owner: &BareJid) -> Result<OfflineSize, StoreError> {
-        const SQL: &str = "SELECT COUNT(*), CAST(COALESCE(SUM(length(xml)), 0) AS BIGINT), \
-             COALESCE(MAX(id), 0), COALESCE((SELECT last_id FROM offline_last WHERE owner = $1), 0), COUNT(archived) \
-             FROM offline WHERE owner = $1";
-        let rows = self.db().read(SQL, vec![owned(owner)]).await?;
-        let Some(mut row) = rows.into_iter().next() else { return Ok(OfflineSize::default()) };
-        let held = |signed: i64| number(signed).map(|held| usize::try_from(held).unwrap_or(usize::MAX));
-        Ok(OfflineSize {
-            count: held(row.integer(0)?)?,
-            bytes: held(row.integer(1)?)?,
-            last_id: number(row.integer(2)?.max(row.integer(3)?))?,
-            archived: held(row.integer(4)?)?,
-        })
+        size(self.db().read(SIZE, vec![owned(owner)]).await?)
     }
+}
+
+pub(crate) const SIZE: &str = "SELECT COUNT(*), CAST(COALESCE(SUM(length(xml)), 0) AS BIGINT), \
+     COALESCE(MAX(id), 0), COALESCE((SELECT last_id FROM offline_last WHERE owner = $1), 0), COUNT(archived) \
+     FROM offline WHERE owner = $1";
+
+pub(crate) fn size(rows: Vec<Row>) -> Result<OfflineSize, StoreError> {
+    let Some(mut row) = rows.into_iter().next() else { return Ok(OfflineSize::default()) };
+    let held = |signed: i64| number(signed).map(|held| usize::try_from(held).unwrap_or(usize::MAX));
+    Ok(OfflineSize {
+        count: held(row.integer(0)?)?,
+        bytes: held(row.integer(1)?)?,
+        last_id: number(row.integer(2)?.max(row.integer(3)?))?,
+        archived: held(row.integer(4)?)?,
+    })
 }
 
 pub(crate) fn keep(owner: &BareJid, id: u64, at: SystemTime, xml: &[u8], sink: &mut dyn Sink) {

@@ -83,20 +83,24 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn roster(&self, owner: &BareJid) -> Result<(u64, Vec<RosterItem>), StoreError> {
-        // One query, so that version and contacts are of one moment.
-        const SQL: &str = "SELECT r.version, i.jid, i.name, i.groups, i.subscription, i.ask, i.approved \
-             FROM rosters r LEFT JOIN roster_items i ON i.owner = r.owner \
-             WHERE r.owner = $1 ORDER BY i.jid";
-        let mut version = 0;
-        let mut items = Vec::new();
-        for mut row in self.db().read(SQL, vec![owned(owner)]).await? {
-            version = number(row.integer(0)?)?;
-            if let Some(jid) = row.maybe_text(1)? {
-                items.push(item(address(&jid)?, row)?);
-            }
-        }
-        Ok((version, items))
+        roster(self.db().read(ROSTER, vec![owned(owner)]).await?)
     }
+}
+
+/// One query, so that version and contacts are of one moment.
+pub(crate) const ROSTER: &str = "SELECT r.version, i.jid, i.name, i.groups, i.subscription, i.ask, i.approved \
+     FROM rosters r LEFT JOIN roster_items i ON i.owner = r.owner WHERE r.owner = $1 ORDER BY i.jid";
+
+pub(crate) fn roster(rows: Vec<Row>) -> Result<(u64, Vec<RosterItem>), StoreError> {
+    let mut version = 0;
+    let mut items = Vec::new();
+    for mut row in rows {
+        version = number(row.integer(0)?)?;
+        if let Some(jid) = row.maybe_text(1)? {
+            items.push(item(address(&jid)?, row)?);
+        }
+    }
+    Ok((version, items))
 }
 
 fn item(jid: BareJid, mut row: Row) -> Result<RosterItem, StoreError> {

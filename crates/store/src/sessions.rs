@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use xmpp::jid::BareJid;
 
 use crate::accounts::{address, owned};
-use crate::db::{Sink, instant, micros, number, signed};
+use crate::db::{Row, Sink, instant, micros, number, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -47,20 +47,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn sessions(&self, owner: &BareJid) -> Result<Vec<KeptSession>, StoreError> {
-        const SQL: &str =
-            "SELECT key, state, handled, acked, over_at FROM sessions WHERE owner = $1 ORDER BY key";
-        let rows = self.db().read(SQL, vec![owned(owner)]).await?;
-        rows.into_iter()
-            .map(|mut row| {
-                Ok(KeptSession {
-                    key: row.text(0)?,
-                    state: row.blob(1)?,
-                    handled: number(row.integer(2)?)?,
-                    acked: number(row.integer(3)?)?,
-                    over_at: row.maybe_integer(4)?.map(instant).transpose()?,
-                })
-            })
-            .collect()
+        sessions(self.db().read(SESSIONS, vec![owned(owner)]).await?)
     }
 
     /// What a session is owed, in order.
@@ -93,6 +80,22 @@ impl Store {
         let rows = self.db().read(SQL, Vec::new()).await?;
         rows.into_iter().map(|mut row| address(&row.text(0)?)).collect()
     }
+}
+
+pub(crate) const SESSIONS: &str =
+    "SELECT key, state, handled, acked, over_at FROM sessions WHERE owner = $1 ORDER BY key";
+
+pub(crate) fn sessions(rows: Vec<Row>) -> Result<Vec<KeptSession>, StoreError> {
+    let session = |mut row: Row| {
+        Ok(KeptSession {
+            key: row.text(0)?,
+            state: row.blob(1)?,
+            handled: number(row.integer(2)?)?,
+            acked: number(row.integer(3)?)?,
+            over_at: row.maybe_integer(4)?.map(instant).transpose()?,
+        })
+    };
+    rows.into_iter().map(session).collect()
 }
 
 pub(crate) fn put(owner: &BareJid, session: &KeptSession, sink: &mut dyn Sink) {

@@ -10,6 +10,7 @@ mod disk;
 mod durability;
 mod gate;
 mod home;
+mod household;
 mod letters;
 mod limits;
 mod locks;

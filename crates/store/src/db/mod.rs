@@ -12,7 +12,7 @@ mod value;
 use std::sync::Arc;
 
 pub(crate) use migrate::Dialect;
-pub(crate) use value::{Row, Value, instant, micros, number, signed};
+pub(crate) use value::{Query, Row, Value, instant, micros, number, signed};
 
 use crate::error::StoreError;
 
@@ -36,10 +36,17 @@ impl Db {
         sql: &'static str,
         values: Vec<Value<'static>>,
     ) -> Result<Vec<Row>, StoreError> {
+        let mut answers = self.read_all(vec![Query { sql, values }]).await?;
+        Ok(answers.pop().unwrap_or_default())
+    }
+
+    /// The rows of each of these queries. Together they cost little more than one: it is the way there and back that
+    /// takes time.
+    pub(crate) async fn read_all(&self, queries: Vec<Query>) -> Result<Vec<Vec<Row>>, StoreError> {
         match self {
-            Db::Sqlite(sqlite) => sqlite.read(sql, values).await,
-            Db::Postgres(postgres) => postgres.run(sql, values).await,
-            Db::Rehearsal(disk) => disk.read(sql, &values),
+            Db::Sqlite(sqlite) => sqlite.read(queries).await,
+            Db::Postgres(postgres) => postgres.run(queries).await,
+            Db::Rehearsal(disk) => disk.read(&queries),
         }
     }
 
@@ -51,7 +58,7 @@ impl Db {
     ) -> Result<(), StoreError> {
         match self {
             Db::Sqlite(sqlite) => sqlite.write_beside(sql, &values),
-            Db::Postgres(postgres) => postgres.run(sql, values).await.map(|_| ()),
+            Db::Postgres(postgres) => postgres.run(vec![Query { sql, values }]).await.map(|_| ()),
             Db::Rehearsal(disk) => disk.write_beside(sql, &values),
         }
     }

@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts};
+use futures_util::future::try_join_all;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_postgres::NoTls;
 
-use super::value::{Row, Value};
+use super::value::{Query, Row, Value};
 use crate::error::StoreError;
 use crate::log::Log;
 use connect::Server;
@@ -61,14 +62,10 @@ impl Postgres {
         Ok((Postgres { runtime, readers, writer }, log))
     }
 
-    /// The rows that one statement returns.
-    pub(crate) async fn run(
-        &self,
-        sql: &'static str,
-        values: Vec<Value<'static>>,
-    ) -> Result<Vec<Row>, StoreError> {
+    /// The rows that each statement returns. All are sent at once.
+    pub(crate) async fn run(&self, statements: Vec<Query>) -> Result<Vec<Vec<Row>>, StoreError> {
         let readers = self.readers.clone();
-        self.runtime.run(async move { readers.ask(sql, &values).await }).await
+        self.runtime.run(async move { readers.ask(&statements).await }).await
     }
 
     /// Waits until the writer has written all that was appended, and has let go of the database.
@@ -110,10 +107,11 @@ struct Readers {
 }
 
 impl Readers {
-    async fn ask(&self, sql: &'static str, values: &[Value<'static>]) -> Result<Vec<Row>, StoreError> {
+    async fn ask(&self, statements: &[Query]) -> Result<Vec<Vec<Row>>, StoreError> {
         for is_last in [false, true] {
             let client = self.client().await?;
-            let Ok(outcome) = timeout(self.wait, query(&client, sql, values)).await else {
+            let asked = statements.iter().map(|Query { sql, values }| query(&client, sql, values));
+            let Ok(outcome) = timeout(self.wait, try_join_all(asked)).await else {
                 // Nobody else shall wait for this one.
                 drop(Object::take(client));
                 break;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
-use super::value::{Row, Value};
+use super::value::{Query, Row, Value};
 use super::{Db, migrate, sqlite};
 use crate::error::StoreError;
 use crate::log::{Append, Log, Next};
@@ -42,9 +42,10 @@ impl Disk {
         Ok(())
     }
 
-    pub(crate) fn read(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+    pub(crate) fn read(&self, queries: &[Query]) -> Result<Vec<Vec<Row>>, StoreError> {
         self.is_there()?;
-        sqlite::query(&self.platter.lock(), sql, values)
+        let platter = self.platter.lock();
+        queries.iter().map(|Query { sql, values }| sqlite::query(&platter, sql, values)).collect()
     }
 
     pub(crate) fn write_beside(&self, sql: &str, values: &[Value<'_>]) -> Result<(), StoreError> {

@@ -18,7 +18,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{oneshot, watch};
 
 use super::migrate::{self, Dialect, Step};
-use super::value::{Row, Value};
+use super::value::{Query, Row, Value};
 use crate::error::StoreError;
 use crate::log::Log;
 use readers::{Question, Reads};
@@ -93,13 +93,9 @@ impl Sqlite {
         Ok((Sqlite { path, reads, pages_max, threads }, log))
     }
 
-    pub(crate) async fn read(
-        &self,
-        sql: &'static str,
-        values: Vec<Value<'static>>,
-    ) -> Result<Vec<Row>, StoreError> {
+    pub(crate) async fn read(&self, queries: Vec<Query>) -> Result<Vec<Vec<Row>>, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.reads.ask(Question { sql, values, answer })?;
+        self.reads.ask(Question { queries, answer })?;
         answered.await.unwrap_or(Err(StoreError::Closed))
     }
 

@@ -56,6 +56,13 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     }
 }
 
+/// A query and its values.
+#[derive(Debug)]
+pub(crate) struct Query {
+    pub(crate) sql: &'static str,
+    pub(crate) values: Vec<Value<'static>>,
+}
+
 /// One row of an answer. Values are taken out, once each.
 #[derive(Debug)]
 pub(crate) struct Row(pub(crate) Vec<Value<'static>>);

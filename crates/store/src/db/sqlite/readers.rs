@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::values::query;
-use crate::db::value::{Row, Value};
+use crate::db::value::{Query, Row};
 use crate::error::StoreError;
 
 /// Questions that may wait for a reader; beyond, the store is too busy to be asked.
@@ -27,9 +27,8 @@ struct ReadState {
 }
 
 pub(super) struct Question {
-    pub(super) sql: &'static str,
-    pub(super) values: Vec<Value<'static>>,
-    pub(super) answer: oneshot::Sender<Result<Vec<Row>, StoreError>>,
+    pub(super) queries: Vec<Query>,
+    pub(super) answer: oneshot::Sender<Result<Vec<Vec<Row>>, StoreError>>,
 }
 
 impl Reads {
@@ -70,7 +69,8 @@ impl Reads {
             if question.answer.is_closed() {
                 continue;
             }
-            let rows = query(&connection, question.sql, &question.values);
+            let queries = question.queries.iter();
+            let rows = queries.map(|Query { sql, values }| query(&connection, sql, values)).collect();
             let _ = question.answer.send(rows);
         }
     }
