@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use simulator::misfortune::Faults;
 use simulator::play::{Plan, Report, rehearse};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 const USAGE: &str =
     "rehearse [--seeds FROM..TO | --seed N] [--people N] [--devices N] [--time SECONDS] [--no-faults] [--until-broken]
@@ -61,8 +61,8 @@ fn wanted(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String>
 fn run(wanted: &Wanted) -> ExitCode {
     if wanted.seeds.start() == wanted.seeds.end() {
         // One seed is looked at: everything that happens in it is told.
-        let filter = EnvFilter::new("trace");
-        tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false).init();
+        let log = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE);
+        log.without_time().with_ansi(false).init();
     }
     let (mut seeds, mut failed, mut counts) = (0, 0, BTreeMap::new());
     for seed in wanted.seeds.clone() {
