@@ -11,6 +11,7 @@ mod order;
 mod presence;
 mod promises;
 mod rosters;
+mod turns;
 
 use crate::event::Event;
 
@@ -35,5 +36,6 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(presence::Presence::default()),
         Box::new(copies::Copies::default()),
         Box::new(archives::Archives::default()),
+        Box::new(turns::Turns::default()),
     ]
 }
