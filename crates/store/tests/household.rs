@@ -1,6 +1,7 @@
 //! What is asked for at once is what each question says.
 
-use store::{Credentials, KeptLetter, KeptSession, RosterItem, Write};
+use store::{ArchiveMessage, ClientRecord, Credentials, KeptLetter, KeptSession, RosterItem, Write};
+use xmpp::jid::Jid;
 
 use crate::home::{at, jid, note, on_both};
 
@@ -24,6 +25,31 @@ fn all_of_an_account_is_as_if_asked_one_by_one() {
             leaving: false,
             xml: b"<presence/>".to_vec(),
         };
+        let client = ClientRecord {
+            id: "a client".to_owned(),
+            handle: "its handle".to_owned(),
+            first_seen: at(4),
+            last_seen: at(5),
+            software: None,
+            device: None,
+            by_password: true,
+            by_certificate: false,
+            current: None,
+            next: None,
+        };
+        let message = ArchiveMessage {
+            owner: alice.clone(),
+            seq: 1,
+            first: true,
+            at: at(6),
+            peak: at(6),
+            with: Jid::new("bob@two.test/phone").unwrap(),
+            sent: true,
+            id: None,
+            xml: b"<message/>".to_vec(),
+            same_as: None,
+            words: Vec::new(),
+        };
         opened
             .write([
                 Write::AccountCreate {
@@ -38,6 +64,8 @@ fn all_of_an_account_is_as_if_asked_one_by_one() {
                     item: RosterItem::new(jid("bob@two.test")),
                 },
                 Write::OfflineKeep { owner: alice.clone(), id: 4, at: at(3), xml: b"<message/>".to_vec() },
+                Write::ClientPut { account: alice.clone(), client: Box::new(client.clone()) },
+                Write::ArchiveKeep(Box::new(message)),
                 Write::LetterKeep(letter),
                 Write::SessionPut { owner: alice.clone(), session },
                 note("two", "a", "first"),
@@ -54,7 +82,9 @@ fn all_of_an_account_is_as_if_asked_one_by_one() {
         assert_eq!(household.held, store.offline_size(&alice).await.unwrap());
         assert_eq!(household.letters, store.letters(&alice).await.unwrap());
         assert_eq!(household.sessions, store.sessions(&alice).await.unwrap());
-        assert_eq!((household.roster.0, household.held.count), (7, 1));
+        assert_eq!(household.archive, store.archive_state(&alice).await.unwrap());
+        assert_eq!(household.clients, [client]);
+        assert_eq!((household.roster.0, household.held.count, household.archive.last), (7, 1, 1));
         assert_eq!((household.letters.len(), household.sessions.len()), (1, 1));
         let topics: Vec<&str> = household.notes.keys().map(String::as_str).collect();
         assert_eq!(topics, ["six", "two"]);
