@@ -1,5 +1,6 @@
 //! Archives (XEP-0313): what a person has said and heard is kept, and any of their devices can ask for it.
 
+mod ends;
 mod ids;
 mod preferences;
 mod query;
@@ -19,6 +20,8 @@ use xmpp::rsm::Given;
 use xmpp::stanza::{ContentNs, Stanza, Type};
 use xmpp::xml::Element;
 
+use ends::{Ends, metadata};
+pub use ends::{bound, cleared, ends_returned};
 use ids::Ids;
 use preferences::Preferences;
 pub use preferences::{KEY, TOPIC};
@@ -91,6 +94,7 @@ pub struct Archive {
     is_new: bool,
     last: u64,
     peak: Option<SystemTime>,
+    ends: Ends,
 }
 
 impl Archive {
@@ -109,6 +113,7 @@ impl Archive {
             is_new: state.is_new,
             last: state.last,
             peak: Some(state.peak),
+            ends: Ends::load(state.ends),
         }
     }
 
@@ -214,6 +219,7 @@ fn keep(
     }
     archive.last += 1;
     let (at, peak) = archive.time(step.wall);
+    archive.ends.extend((archive.last, at));
     let mut xml = Vec::with_capacity(message.byte_len());
     message.write(&mut xml, ContentNs::Inherited);
     step.write(Write::ArchiveKeep(Box::new(ArchiveMessage {
@@ -367,17 +373,6 @@ fn hand_out(
     Element::new(ns::MAM, "fin")
         .with_attr_opt("complete", page.complete.then_some("true"))
         .with_child(given.to_element())
-}
-
-/// §5.
-fn metadata(archive: &Archive, ends: Option<[(u64, SystemTime); 2]>) -> Element {
-    let metadata = Element::new(ns::MAM, "metadata");
-    let Some(ends) = ends else { return metadata };
-    let told = ["start", "end"].into_iter().zip(ends).filter_map(|(name, (seq, at))| {
-        let end = Element::new(ns::MAM, name).with_attr("id", archive.id(seq)?);
-        Some(end.with_attr("timestamp", datetime::format(at)))
-    });
-    metadata.with_children(told)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use features::archive::Archive;
+use features::archive::{self, Archive};
 use features::blocking::Blocklist;
 use features::carbons::Copied;
 use features::clients::Clients;
@@ -131,6 +131,7 @@ impl Account {
                     moments::session_over(self, session, step);
                 }
             }
+            Letter::ArchiveCleared => archive::cleared(&mut self.archive, &self.jid, step),
             Letter::Restored => resumption::restored(self, step),
             Letter::Returned(back, what) | Letter::Answered(back, what) => {
                 returns::to_account(self, back, what, step);

@@ -41,8 +41,8 @@ const BIND2: Card = Card {
     xep: 386,
     version: "1.1.0",
     title: "Bind 2",
-    note: "Carbons can be turned on with it. How far the archive goes is not told along with it (§3.2): clients ask. \
-           Held messages are handed over unless the client reads them from its archive.",
+    note: "Carbons can be turned on with it. Of what is held it clears what is in the archive; the rest is handed \
+           over.",
     ..Card::PLAIN
 };
 const SASL2: Card = Card { xep: 388, version: "1.0.4", title: "Extensible SASL Profile", ..Card::PLAIN };

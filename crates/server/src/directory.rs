@@ -181,6 +181,11 @@ impl Directory {
         cell
     }
 
+    /// Whether this entity is in memory.
+    pub fn holds(&self, address: &BareJid) -> bool {
+        self.shard(address).lock().contains_key(address)
+    }
+
     /// Takes out every idle cell for which `is_done` holds; a later letter loads the entity anew.
     pub fn sweep(&self, mut is_done: impl FnMut(&Inner) -> bool) -> usize {
         let mut swept = 0;

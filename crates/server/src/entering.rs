@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use features::carbons;
 use features::clients::{Given, Login, Proof, Refusal};
-use step::{Act, Managed, Session, SessionId, Step};
+use features::{archive, carbons};
+use step::{Act, Entered, Managed, Session, SessionId, Step};
 use store::Lsn;
 use stream::{Entry, InlineBind, Mechanism, SaslCondition};
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
-use xmpp::jid::FullJid;
 use xmpp::ns;
 use xmpp::xml::Element;
 
@@ -54,11 +53,10 @@ pub fn enter(a: &mut Account, door: Arc<Door>, entry: Entry, room: Room, step: &
         Ok(token) => {
             a.doors.insert(id, door);
             let client = entry.client.map(Arc::from);
-            let begun = entry.bind.and_then(|bind| begin_session(a, id, bind, client, step));
-            let (jid, managed) = begun.unzip();
-            let managed = managed.flatten();
-            let rests = token.is_some() || entry.token.is_some() || managed.is_some();
-            let entered = step::Entered { jid, managed, token };
+            let begin = |bind| begin_session(a, id, bind, client, step);
+            let begun = entry.bind.and_then(begin).unwrap_or_default();
+            let rests = token.is_some() || entry.token.is_some() || begun.managed.is_some();
+            let entered = Entered { token, ..begun };
             step.act(if rests { Act::EnteredDurably(id, entered) } else { Act::Entered(id, entered) });
         }
         // Its door need not be one of the account's.
@@ -115,14 +113,14 @@ fn is_taken(a: &Account, session: SessionId) -> bool {
 }
 
 /// Binds a resource that nobody can guess, behind the client's tag if that can be part of one (XEP-0386 §3.2.1).
-/// Returns the address, and how the stream is managed, if it is.
+/// Returns the address, how the stream is managed, and how far the archive goes.
 fn begin_session(
     a: &mut Account,
     id: SessionId,
     bind: InlineBind,
     client: Option<Arc<str>>,
     step: &mut Step<'_>,
-) -> Option<(FullJid, Option<Managed>)> {
+) -> Option<Entered> {
     // §3.2: earlier sessions of the same client end.
     for session in earlier(a, client.as_deref()) {
         step.close(session, StreamError::new(StreamCondition::Conflict));
@@ -139,7 +137,8 @@ fn begin_session(
     for wish in &bind.wishes {
         begin_with(a, id, wish, step);
     }
-    Some((jid, managed))
+    let archive = archive::bound(&a.archive, &mut a.sessions, id);
+    Some(Entered { jid: Some(jid), managed, archive, token: None })
 }
 
 /// What the client wants its session to begin with (XEP-0386 §3.2). Each namespace stands in [`INLINE`], too.

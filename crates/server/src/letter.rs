@@ -114,6 +114,8 @@ pub enum Letter {
     Returned(Return, Returned),
     /// The answer to the entity's question.
     Answered(Return, Returned),
+    /// The oldest messages of the account's archive have been cleared away.
+    ArchiveCleared,
     /// Sessions are there again after a restart or a crash, without connections.
     Restored,
     /// The entity has been loaded anew, since the store has refused what it rested on. Its sessions go on; what it
@@ -183,6 +185,7 @@ impl fmt::Debug for Letter {
             Letter::Overdue(session) => write!(formatter, "Overdue session {}", session.0),
             Letter::Returned(back, _) => write!(formatter, "Returned {}", back.name()),
             Letter::Answered(back, _) => write!(formatter, "Answered {}", back.name()),
+            Letter::ArchiveCleared => formatter.write_str("ArchiveCleared"),
             Letter::Restored => formatter.write_str("Restored"),
             Letter::CarriedOver => formatter.write_str("CarriedOver"),
             Letter::ReadAgain => formatter.write_str("ReadAgain"),

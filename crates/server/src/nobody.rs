@@ -116,6 +116,7 @@ impl Nobody {
             | Letter::Manage(..)
             | Letter::Acked(_)
             | Letter::Returned(..)
+            | Letter::ArchiveCleared
             | Letter::Restored
             | Letter::CarriedOver
             | Letter::ReadAgain => {}

@@ -214,7 +214,7 @@ impl Node {
     ///
     /// # Errors
     /// When the store cannot be read, or takes nothing now.
-    async fn clear_batch(&self, due: &Due) -> Result<Option<usize>, StoreError> {
+    async fn clear_batch(self: &Arc<Self>, due: &Due) -> Result<Option<usize>, StoreError> {
         let clearings = self.store.archive_due(due).await?;
         if clearings.is_empty() {
             return Ok(None);
@@ -222,10 +222,15 @@ impl Node {
         let mut messages = 0;
         for clearing in clearings {
             messages += clearing.messages();
+            let account = clearing.account().cloned();
             let appended = self.commits.log().append(Lsn::default(), vec![Write::ArchiveClear(clearing)]);
             let lsn = appended.map_err(|_| StoreError::Closed)?;
             if self.commits.settled(lsn).await != Fate::Committed {
                 return Err(StoreError::Full("nothing could be written".to_owned()));
+            }
+            // An account that is not in memory learns of it when it is read.
+            if let Some(account) = account.filter(|account| self.directory.holds(account)) {
+                self.post(&account, Envelope::new(Letter::ArchiveCleared));
             }
         }
         Ok(Some(messages))
@@ -235,7 +240,11 @@ impl Node {
     ///
     /// # Errors
     /// When the store cannot be read, or takes nothing now; what has been cleared away until then stays so.
-    pub async fn clear_archive(&self, account: BareJid, before: SystemTime) -> Result<usize, StoreError> {
+    pub async fn clear_archive(
+        self: &Arc<Self>,
+        account: BareJid,
+        before: SystemTime,
+    ) -> Result<usize, StoreError> {
         let (due, mut messages) = (Due::Of(account, before), 0);
         while let Some(batch) = self.clear_batch(&due).await? {
             messages += batch;

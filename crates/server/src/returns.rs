@@ -24,6 +24,11 @@ pub fn to_account(a: &mut Account, back: Return, what: Returned, step: &mut Step
         (Return::Archive(session, asked), what) => {
             archive::returned(&a.archive, &a.jid, session, asked, what, step);
         }
+        (Return::ArchiveEnds { last }, Returned::ArchiveEnds(ends)) => {
+            archive::ends_returned(&mut a.archive, &a.jid, last, ends, step);
+        }
+        // They are not told until then.
+        (Return::ArchiveEnds { .. }, _) => {}
         (Return::Retraction(retraction), what) => {
             archive::retraction_returned(&a.jid, &retraction, what, step);
         }

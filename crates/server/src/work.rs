@@ -364,9 +364,9 @@ impl Node {
     }
 
     /// What a client hears that is in.
-    fn entered(&self, Entered { jid, managed, token }: Entered) -> Outgoing {
+    fn entered(&self, Entered { jid, managed, archive, token }: Entered) -> Outgoing {
         let enabled = managed.map(|managed| self.enabled(managed));
-        Outgoing::Entered(Box::new(stream::Entered { jid, enabled, token }))
+        Outgoing::Entered(Box::new(stream::Entered { jid, enabled, archive, token }))
     }
 
     /// Sends a stanza on its way (RFC 6120 §10), as the letter that `write` makes of it.

@@ -7,6 +7,7 @@ use store::{ArchivePage, ArchiveQuery, ArchivedMessage, Credentials, OfflineMess
 use xmpp::error::{StanzaError, StreamError};
 use xmpp::jid::{BareJid, FullJid, Jid};
 use xmpp::stanza::Stanza;
+use xmpp::xml::Element;
 
 use crate::sessions::SessionId;
 
@@ -70,12 +71,14 @@ pub struct Managed {
 }
 
 /// What a client has as it comes in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Entered {
     /// The address of its session, if it wanted one.
     pub jid: Option<FullJid>,
     /// How the stream of that is managed, if it is.
     pub managed: Option<Managed>,
+    /// How far the archive goes, for a session that it wanted (XEP-0386 §3.2).
+    pub archive: Option<Element>,
     /// What a token for it is derived from, and when the token's time is over.
     pub token: Option<(String, SystemTime)>,
 }
@@ -171,6 +174,11 @@ pub enum Return {
     Command(Asked),
     /// What this session asked of the archive (XEP-0313).
     Archive(SessionId, Asked),
+    /// How far the archive goes, since its oldest messages have been cleared away.
+    ArchiveEnds {
+        /// The highest number when that was asked.
+        last: u64,
+    },
     /// The archived message that its sender retracts (XEP-0424).
     Retraction(Box<Retraction>),
 }
@@ -203,6 +211,7 @@ impl Return {
             Return::PasswordChange(_) => "PasswordChange",
             Return::Command(_) => "Command",
             Return::Archive(..) => "Archive",
+            Return::ArchiveEnds { .. } => "ArchiveEnds",
             Return::Retraction(_) => "Retraction",
         }
     }
@@ -219,6 +228,7 @@ impl Return {
             | Return::OfflineAgain(_)
             | Return::OfflineLeft(_)
             | Return::Resumption(..)
+            | Return::ArchiveEnds { .. }
             | Return::Retraction(_) => None,
             Return::Push => None,
         }

@@ -63,11 +63,13 @@ pub struct ArchiveState {
     pub last: u64,
     /// The latest time of all its messages.
     pub peak: SystemTime,
+    /// Its first and its last message: their numbers and times.
+    pub ends: Option<[(u64, SystemTime); 2]>,
 }
 
 impl Default for ArchiveState {
     fn default() -> Self {
-        ArchiveState { is_new: true, last: 0, peak: SystemTime::UNIX_EPOCH }
+        ArchiveState { is_new: true, last: 0, peak: SystemTime::UNIX_EPOCH, ends: None }
     }
 }
 
@@ -90,17 +92,22 @@ impl Store {
     }
 }
 
-pub(crate) const STATE: &str = "SELECT o.cleared, a.seq, a.peak FROM archive_owners o LEFT JOIN archive a \
-     ON a.owner = o.id AND a.seq = (SELECT MAX(seq) FROM archive WHERE owner = o.id) WHERE o.owner = $1";
+pub(crate) const STATE: &str = "SELECT o.cleared, l.peak, l.seq, l.at, f.seq, f.at FROM archive_owners o \
+     LEFT JOIN archive l ON l.owner = o.id AND l.seq = (SELECT MAX(seq) FROM archive WHERE owner = o.id) \
+     LEFT JOIN archive f ON f.owner = o.id AND f.seq = (SELECT MIN(seq) FROM archive WHERE owner = o.id) \
+     WHERE o.owner = $1";
 
 pub(crate) fn state(rows: Vec<Row>) -> Result<ArchiveState, StoreError> {
     let Some(mut row) = rows.into_iter().next() else { return Ok(ArchiveState::default()) };
-    let (cleared, last) = (row.integer(0)?, row.maybe_integer(1)?.unwrap_or_default());
-    Ok(ArchiveState {
-        is_new: false,
-        last: number(cleared.max(last))?,
-        peak: instant(row.maybe_integer(2)?.unwrap_or_default())?,
-    })
+    let cleared = number(row.integer(0)?)?;
+    let Some(peak) = row.maybe_integer(1)? else {
+        return Ok(ArchiveState { is_new: false, last: cleared, ..ArchiveState::default() });
+    };
+    let mut end = |column| -> Result<_, StoreError> {
+        Ok((number(row.integer(column)?)?, instant(row.integer(column + 1)?)?))
+    };
+    let ends = [end(4)?, end(2)?];
+    Ok(ArchiveState { is_new: false, last: cleared.max(ends[1].0), peak: instant(peak)?, ends: Some(ends) })
 }
 
 pub(crate) fn keep(message: &ArchiveMessage, sink: &mut dyn Sink) {

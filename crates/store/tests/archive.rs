@@ -250,7 +250,9 @@ fn times_that_go_back_are_found_all_the_same() {
             }
         }
         let state = opened.store.archive_state(&jid("alice@one.test")).await.unwrap();
-        assert_eq!(state, ArchiveState { is_new: false, last: 8, peak: at(120) });
+        let ends = Some([(1, at(times[0])), (8, at(times[7]))]);
+        assert_eq!(state, ArchiveState { is_new: false, last: 8, peak: at(120), ends });
+        assert_eq!(opened.store.archive_ends(&jid("alice@one.test")).await.unwrap(), ends);
     });
 }
 

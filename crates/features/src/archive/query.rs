@@ -191,6 +191,11 @@ pub fn taken(query: &ArchiveQuery, before: &ArchiveRead, last: u64) -> ArchiveRe
     }
 }
 
+/// What a client takes that takes all, up to this number.
+pub fn all(last: u64) -> ArchiveRead {
+    ArchiveRead { numbers: 1..=last, since: None }
+}
+
 /// The words by which a message is found: of those that anybody can read.
 pub fn words_of(message: &Stanza) -> Vec<String> {
     let encrypted = [ns::ENCRYPTION, ns::OMEMO, ns::OMEMO_OLD, ns::OPENPGP, ns::PGP_OLD];

@@ -8,7 +8,7 @@ use crate::check::{bare, element, friends, iq, jid, sessions, shown, stepped};
 
 fn archive(last: u64, peak: u64) -> Archive {
     let peak = SystemTime::UNIX_EPOCH + Duration::from_secs(peak);
-    let state = ArchiveState { is_new: last == 0, last, peak };
+    let state = ArchiveState { is_new: last == 0, last, peak, ends: None };
     Archive::load(&Seal::default(), &bare("alice@one.test"), SystemTime::UNIX_EPOCH, state, None)
 }
 

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use xmpp::jid::BareJid;
 
+use crate::accounts::address;
 use crate::db::{Sink, micros, number, signed};
 use crate::error::StoreError;
 use crate::store::Store;
@@ -26,9 +27,11 @@ pub enum Due {
 }
 
 /// The oldest messages of one archive, up to one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clearing {
     owner: i64,
+    /// Whose archive it is, unless the account is gone.
+    account: Option<BareJid>,
     up_to: u64,
     messages: usize,
     /// The archive goes with them.
@@ -36,6 +39,11 @@ pub struct Clearing {
 }
 
 impl Clearing {
+    /// Whose archive it is; nobody's if the account is gone.
+    pub fn account(&self) -> Option<&BareJid> {
+        self.account.as_ref()
+    }
+
     /// How many messages there are, where that is known: of accounts that are gone nobody counts them.
     pub fn messages(&self) -> usize {
         self.messages
@@ -54,7 +62,8 @@ impl Store {
             Due::Before(domain, before) => self.archives_before(domain, micros(*before)).await,
             Due::Of(account, before) => match self.archive_owner(account).await? {
                 Some((owner, _)) => {
-                    Ok(self.oldest(owner, micros(*before), BATCH).await?.into_iter().collect())
+                    let oldest = self.oldest(owner, account, micros(*before), BATCH).await?;
+                    Ok(oldest.into_iter().collect())
                 }
                 None => Ok(Vec::new()),
             },
@@ -69,18 +78,17 @@ impl Store {
         for mut row in self.db().read(GONE, vec![ARCHIVES.into()]).await? {
             let owner = row.integer(0)?;
             let last = self.db().read(LAST, vec![owner.into(), BATCH.into()]).await?;
-            clearings.push(match last.into_iter().next() {
-                Some(mut row) => {
-                    Clearing { owner, up_to: number(row.integer(0)?)?, messages: 0, whole: false }
-                }
-                None => Clearing { owner, up_to: i64::MAX as u64, messages: 0, whole: true },
-            });
+            let (up_to, whole) = match last.into_iter().next() {
+                Some(mut row) => (number(row.integer(0)?)?, false),
+                None => (i64::MAX as u64, true),
+            };
+            clearings.push(Clearing { owner, account: None, up_to, messages: 0, whole });
         }
         Ok(clearings)
     }
 
     async fn archives_before(&self, domain: &str, before: i64) -> Result<Vec<Clearing>, StoreError> {
-        const OWNERS: &str = "SELECT id FROM archive_owners WHERE domain = $1 AND id > $2 AND owner IS NOT NULL \
+        const OWNERS: &str = "SELECT id, owner FROM archive_owners WHERE domain = $1 AND id > $2 AND owner IS NOT NULL \
              ORDER BY id LIMIT $3";
         let (mut clearings, mut after) = (Vec::new(), 0);
         loop {
@@ -91,9 +99,10 @@ impl Store {
             }
             for mut row in owners {
                 after = row.integer(0)?;
+                let account = address(&row.text(1)?)?;
                 // Most archives have nothing that is old enough.
-                if self.oldest(after, before, 1).await?.is_some() {
-                    clearings.extend(self.oldest(after, before, BATCH).await?);
+                if self.oldest(after, &account, before, 1).await?.is_some() {
+                    clearings.extend(self.oldest(after, &account, before, BATCH).await?);
                 }
             }
             if clearings.len() as i64 >= ARCHIVES {
@@ -103,7 +112,13 @@ impl Store {
     }
 
     /// The oldest messages of an archive that came before, so many at most.
-    async fn oldest(&self, owner: i64, before: i64, limit: i64) -> Result<Option<Clearing>, StoreError> {
+    async fn oldest(
+        &self,
+        owner: i64,
+        account: &BareJid,
+        before: i64,
+        limit: i64,
+    ) -> Result<Option<Clearing>, StoreError> {
         const OLDEST: &str = "SELECT seq, at FROM archive WHERE owner = $1 ORDER BY seq LIMIT $2";
         let (mut up_to, mut messages) = (None, 0);
         for mut row in self.db().read(OLDEST, vec![owner.into(), limit.into()]).await? {
@@ -112,7 +127,8 @@ impl Store {
             }
             (up_to, messages) = (Some(number(row.integer(0)?)?), messages + 1);
         }
-        Ok(up_to.map(|up_to| Clearing { owner, up_to, messages, whole: false }))
+        let account = Some(account.clone());
+        Ok(up_to.map(|up_to| Clearing { owner, account, up_to, messages, whole: false }))
     }
 }
 

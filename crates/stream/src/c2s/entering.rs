@@ -47,6 +47,8 @@ pub struct Entered {
     pub jid: Option<FullJid>,
     /// How the stream of that is managed, if it is.
     pub enabled: Option<Enabled>,
+    /// How far the account's archive goes, for a session.
+    pub archive: Option<Element>,
     /// The seed of a token for it, and when its time is over.
     pub token: Option<(String, SystemTime)>,
 }
@@ -235,13 +237,14 @@ impl Entering {
     /// The client is in with the session that it wanted, if any, and sees what the stream offers now. There is no new
     /// stream (XEP-0388 §2.6.1).
     fn succeed(mut self: Box<Self>, line: &mut Line) -> State {
-        let (jid, enabled) = (self.entered.jid.take(), self.entered.enabled.take());
+        let Entered { jid, enabled, archive, token } = std::mem::take(&mut self.entered);
+        self.entered.token = token;
         let identity = self.proof.identity.clone();
         let own = jid.as_ref().map_or(identity.account().as_str(), |jid| jid.as_str()).to_owned();
         let bound = jid.as_ref().map(|_| {
             let failed = self.request.not_enabled.take().map(managing::failed);
             let managed = enabled.as_ref().map(managing::enabled);
-            Element::new(ns::BIND2, "bound").with_children(managed.or(failed))
+            Element::new(ns::BIND2, "bound").with_children(archive.into_iter().chain(managed.or(failed)))
         });
         let not_resumed = self.not_resumed.take();
         self.tell(&own, not_resumed.into_iter().chain(bound), line);

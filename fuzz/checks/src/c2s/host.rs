@@ -239,7 +239,7 @@ impl Host {
                 self.bound |= jid.is_some();
                 let token = entry.wants_token.map(|_| ("seed".to_owned(), SystemTime::UNIX_EPOCH));
                 assert!(token.is_none() || entry.agent.is_some(), "whose token?");
-                Some(Answer::Entered(Box::new(Entered { jid, enabled, token })))
+                Some(Answer::Entered(Box::new(Entered { jid, enabled, archive: None, token })))
             }
             Event::Register { stanza } => {
                 assert!(self.machine.identity().is_none() && stanza.from.is_none());

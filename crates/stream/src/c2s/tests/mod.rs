@@ -84,7 +84,7 @@ impl Host {
         let jid = tag.map(|tag| entry.account.with_resource(&format!("{tag}/made-here")).unwrap());
         let enabled = entry.bind.as_ref().and_then(|bind| bind.enable).map(enabled);
         let token = entry.wants_token.map(|_| ("new".to_owned(), SystemTime::UNIX_EPOCH));
-        Answer::Entered(Box::new(Entered { jid, enabled, token }))
+        Answer::Entered(Box::new(Entered { jid, enabled, archive: None, token }))
     }
 
     /// Inside TLS from the first byte.
