@@ -96,7 +96,7 @@ impl Account {
         match letter {
             Letter::Arriving(stanza) => pipeline::arriving(self, stanza, step),
             Letter::Registered(key, stanza) => {
-                step.write(Write::LetterDrop { key });
+                step.write(Write::LetterDrop { to: self.jid.clone(), key });
                 pipeline::arriving(self, stanza, step);
             }
             Letter::Leaving(session, stanza) => pipeline::leaving(self, session, stanza, step),
@@ -105,7 +105,7 @@ impl Account {
             }
             Letter::Enter { door, entry, room } => entering::enter(self, door, *entry, room, step),
             Letter::Unfinished(key, stanza) => {
-                step.write(Write::LetterDrop { key });
+                step.write(Write::LetterDrop { to: self.jid.clone(), key });
                 // Without its session nobody waits for what it was to lead to.
                 let resource = stanza.from.as_ref().and_then(|from| from.resource());
                 let session = resource.and_then(|resource| self.sessions.by_resource(resource));

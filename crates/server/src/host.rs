@@ -37,7 +37,7 @@ impl Host {
     pub fn read(&mut self, letter: Letter, step: &mut Step<'_>) {
         match letter {
             Letter::Registered(key, stanza) => {
-                step.write(Write::LetterDrop { key });
+                step.write(Write::LetterDrop { to: self.domain.jid.bare(), key });
                 self.read(Letter::Arriving(stanza), step);
             }
             Letter::Arriving(stanza) => {

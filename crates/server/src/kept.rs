@@ -165,7 +165,7 @@ pub fn unfinished(
     match (origin, letter, entity) {
         (Origin::Registered, Arrived::Kept(key), _) => {
             left.writes
-                .retain(|write| !matches!(write, Write::LetterDrop { key: dropped } if dropped == key));
+                .retain(|write| !matches!(write, Write::LetterDrop { key: dropped, .. } if dropped == key));
             Some(key.clone())
         }
         (Origin::Client(session), Arrived::Stanza(stanza), Entity::Account(account))

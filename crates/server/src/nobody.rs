@@ -87,11 +87,11 @@ impl Nobody {
                 door.put(store::Lsn::default(), step.wall, None, refused);
             }
             Letter::Registered(key, stanza) => {
-                step.write(Write::LetterDrop { key });
+                step.write(Write::LetterDrop { to: self.jid.clone(), key });
                 self.answer(&stanza, step);
             }
             Letter::Resume { asker, .. } => told.answer(asker, Resuming::NotFound(None)),
-            Letter::Unfinished(key, _) => step.write(Write::LetterDrop { key }),
+            Letter::Unfinished(key, _) => step.write(Write::LetterDrop { to: self.jid.clone(), key }),
             Letter::Closed(session, _) | Letter::Overdue(session) => {
                 self.doors.remove(&session);
             }

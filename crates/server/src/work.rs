@@ -257,7 +257,8 @@ impl Node {
             return Err(broken(entity, wall, ticket.as_ref()));
         }
         let mut left = step.finish();
-        left.writes.extend(kept.map(|Unfinished { key, .. }| Write::LetterDrop { key }));
+        let read = |Unfinished { key, .. }| Write::LetterDrop { to: cell.address.clone(), key };
+        left.writes.extend(kept.map(read));
         let unfinished = kept::unfinished(self, origin, &arrived, &entity, &mut left);
         kept::keep(self, &mut entity, origin, ticket.as_ref(), &mut left);
         if !(was_kept && entity.is_kept()) {

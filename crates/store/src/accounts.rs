@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use xmpp::jid::BareJid;
 
-use crate::db::{Row, Sink, Value, instant, micros, number};
+use crate::db::{About, Row, Sink, Value, instant, micros, number};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -92,7 +92,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn account(&self, account: &BareJid) -> Result<Option<AccountRecord>, StoreError> {
-        record(self.db().read(RECORD, vec![owned(account)]).await?)
+        record(self.db().read(About::Account(account), RECORD, vec![owned(account)]).await?)
     }
 
     /// The account's keys; `None` without such an account.
@@ -103,7 +103,7 @@ impl Store {
         const SQL: &str = "SELECT k.hash, k.salt, k.iterations, k.stored_key, k.server_key \
              FROM accounts a LEFT JOIN account_keys k ON k.account = a.account \
              WHERE a.account = $1 ORDER BY k.hash";
-        let rows = self.db().read(SQL, vec![owned(account)]).await?;
+        let rows = self.db().read(About::Account(account), SQL, vec![owned(account)]).await?;
         if rows.is_empty() {
             return Ok(None);
         }
@@ -141,7 +141,7 @@ impl Store {
         let after = after.map_or("", |after| after.as_str());
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let values = vec![domain.to_owned().into(), after.to_owned().into(), limit.into()];
-        let rows = self.db().read(SQL, values).await?;
+        let rows = self.db().read(About::Everybody, SQL, values).await?;
         rows.into_iter().map(|mut row| address(&row.text(0)?)).collect()
     }
 
@@ -151,7 +151,7 @@ impl Store {
     /// When the store cannot be read.
     pub async fn account_count(&self, domain: &str) -> Result<u64, StoreError> {
         const SQL: &str = "SELECT COUNT(*) FROM accounts WHERE domain = $1";
-        let rows = self.db().read(SQL, vec![domain.to_owned().into()]).await?;
+        let rows = self.db().read(About::Everybody, SQL, vec![domain.to_owned().into()]).await?;
         match rows.into_iter().next() {
             Some(mut row) => number(row.integer(0)?),
             None => Ok(0),

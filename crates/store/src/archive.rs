@@ -20,7 +20,7 @@ pub use page::{ArchivePage, ArchiveQuery, ArchivedMessage, Page};
 pub use words::{WORD_BYTES_MAX, WORDS_MAX, words};
 
 use crate::accounts::owned;
-use crate::db::{Row, Sink, instant, micros, number, signed};
+use crate::db::{About, Row, Sink, instant, micros, number, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -79,14 +79,14 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn archive_state(&self, owner: &BareJid) -> Result<ArchiveState, StoreError> {
-        state(self.db().read(STATE, vec![owned(owner)]).await?)
+        state(self.db().read(About::Account(owner), STATE, vec![owned(owner)]).await?)
     }
 
     /// The number by which an archive is known inside; `None` before its first message. With it, whether its times
     /// do not follow its numbers.
     pub(crate) async fn archive_owner(&self, owner: &BareJid) -> Result<Option<(i64, bool)>, StoreError> {
         const SQL: &str = "SELECT id, bent FROM archive_owners WHERE owner = $1";
-        let rows = self.db().read(SQL, vec![owned(owner)]).await?;
+        let rows = self.db().read(About::Account(owner), SQL, vec![owned(owner)]).await?;
         let Some(mut row) = rows.into_iter().next() else { return Ok(None) };
         Ok(Some((row.integer(0)?, row.integer(1)? != 0)))
     }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use xmpp::jid::BareJid;
 
 use crate::accounts::owned;
-use crate::db::{Row, Sink, Value, instant, micros, number, signed};
+use crate::db::{About, Row, Sink, Value, instant, micros, number, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -55,7 +55,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn clients(&self, account: &BareJid) -> Result<Vec<ClientRecord>, StoreError> {
-        clients(self.db().read(CLIENTS, vec![owned(account)]).await?)
+        clients(self.db().read(About::Account(account), CLIENTS, vec![owned(account)]).await?)
     }
 }
 

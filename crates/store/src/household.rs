@@ -7,7 +7,7 @@ use xmpp::jid::BareJid;
 use crate::accounts::{self, AccountRecord, owned};
 use crate::archive::{self, ArchiveState};
 use crate::clients::{self, ClientRecord};
-use crate::db::{Query, Row};
+use crate::db::{About, Query, Row};
 use crate::error::StoreError;
 use crate::letters::{self, KeptLetter};
 use crate::notes::{self, Notes};
@@ -58,7 +58,7 @@ impl Store {
             of(sessions::SESSIONS),
             of(letters::LETTERS),
         ];
-        let mut answers = self.db().read_all(queries).await?.into_iter();
+        let mut answers = self.db().read_all(About::Account(owner), queries).await?.into_iter();
         let mut next = || -> Vec<Row> { answers.next().unwrap_or_default() };
         Ok(Household {
             record: accounts::record(next())?,

@@ -4,7 +4,7 @@
 use xmpp::jid::BareJid;
 
 use crate::accounts::{address, owned};
-use crate::db::{Row, Sink};
+use crate::db::{About, Row, Sink};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -27,7 +27,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn letters(&self, to: &BareJid) -> Result<Vec<KeptLetter>, StoreError> {
-        letters(to, self.db().read(LETTERS, vec![owned(to)]).await?)
+        letters(to, self.db().read(About::Account(to), LETTERS, vec![owned(to)]).await?)
     }
 
     /// Everybody who has unread letters.
@@ -36,7 +36,7 @@ impl Store {
     /// When the store cannot be read.
     pub async fn letter_recipients(&self) -> Result<Vec<BareJid>, StoreError> {
         const SQL: &str = "SELECT DISTINCT recipient FROM letters ORDER BY recipient";
-        let rows = self.db().read(SQL, Vec::new()).await?;
+        let rows = self.db().read(About::Everybody, SQL, Vec::new()).await?;
         rows.into_iter().map(|mut row| address(&row.text(0)?)).collect()
     }
 }

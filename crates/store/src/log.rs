@@ -120,7 +120,7 @@ struct State {
 pub(crate) struct Append {
     pub(crate) lsn: u64,
     pub(crate) writes: Vec<Write>,
-    bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 /// What the writer does next.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use xmpp::jid::BareJid;
 
 use crate::accounts::{address, owned};
-use crate::db::{Query, Row, Sink, Value};
+use crate::db::{About, Query, Row, Sink, Value};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -19,7 +19,8 @@ impl Store {
     /// When the store cannot be read.
     pub async fn notes(&self, owner: &BareJid, topic: &str) -> Result<Notes, StoreError> {
         const SQL: &str = "SELECT key, value FROM notes WHERE owner = $1 AND topic = $2 ORDER BY key";
-        let rows = self.db().read(SQL, vec![owned(owner), topic.to_owned().into()]).await?;
+        let rows =
+            self.db().read(About::Account(owner), SQL, vec![owned(owner), topic.to_owned().into()]).await?;
         rows.into_iter().map(|mut row| Ok((row.text(0)?, row.blob(1)?))).collect()
     }
 
@@ -29,7 +30,7 @@ impl Store {
     /// When the store cannot be read.
     pub async fn all_notes(&self, owner: &BareJid) -> Result<Vec<(String, String, Vec<u8>)>, StoreError> {
         const SQL: &str = "SELECT topic, key, value FROM notes WHERE owner = $1 ORDER BY topic, key";
-        let rows = self.db().read(SQL, vec![owned(owner)]).await?;
+        let rows = self.db().read(About::Account(owner), SQL, vec![owned(owner)]).await?;
         rows.into_iter().map(|mut row| Ok((row.text(0)?, row.text(1)?, row.blob(2)?))).collect()
     }
 
@@ -39,7 +40,7 @@ impl Store {
     /// When the store cannot be read.
     pub async fn notes_of_all(&self, topic: &str) -> Result<Vec<(BareJid, String, Vec<u8>)>, StoreError> {
         const SQL: &str = "SELECT owner, key, value FROM notes WHERE topic = $1 ORDER BY owner, key";
-        let rows = self.db().read(SQL, vec![topic.to_owned().into()]).await?;
+        let rows = self.db().read(About::Everybody, SQL, vec![topic.to_owned().into()]).await?;
         rows.into_iter().map(|mut row| Ok((address(&row.text(0)?)?, row.text(1)?, row.blob(2)?))).collect()
     }
 
@@ -50,7 +51,7 @@ impl Store {
     pub async fn note(&self, owner: &BareJid, topic: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         const SQL: &str = "SELECT value FROM notes WHERE owner = $1 AND topic = $2 AND key = $3";
         let values = vec![owned(owner), topic.to_owned().into(), key.to_owned().into()];
-        let rows = self.db().read(SQL, values).await?;
+        let rows = self.db().read(About::Account(owner), SQL, values).await?;
         rows.into_iter().next().map(|mut row| row.blob(0)).transpose()
     }
 }

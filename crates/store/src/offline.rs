@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use xmpp::jid::BareJid;
 
 use crate::accounts::owned;
-use crate::db::{Row, Sink, instant, micros, number, signed};
+use crate::db::{About, Row, Sink, instant, micros, number, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -60,7 +60,7 @@ impl Store {
              WHERE o.owner = $1 AND o.id > $2 ORDER BY o.id LIMIT $3";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let values = vec![owned(owner), signed(after).into(), limit.into()];
-        let rows = self.db().read(SQL, values).await?;
+        let rows = self.db().read(About::Account(owner), SQL, values).await?;
         rows.into_iter()
             .map(|mut row| {
                 let archived = row.maybe_integer(2)?.map(number).transpose()?;
@@ -81,7 +81,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn offline_size(&self, owner: &BareJid) -> Result<OfflineSize, StoreError> {
-        size(self.db().read(SIZE, vec![owned(owner)]).await?)
+        size(self.db().read(About::Account(owner), SIZE, vec![owned(owner)]).await?)
     }
 }
 

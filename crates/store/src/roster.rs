@@ -3,7 +3,7 @@
 use xmpp::jid::BareJid;
 
 use crate::accounts::{address, owned};
-use crate::db::{Row, Sink, number, signed};
+use crate::db::{About, Row, Sink, number, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -83,7 +83,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn roster(&self, owner: &BareJid) -> Result<(u64, Vec<RosterItem>), StoreError> {
-        roster(self.db().read(ROSTER, vec![owned(owner)]).await?)
+        roster(self.db().read(About::Account(owner), ROSTER, vec![owned(owner)]).await?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The server's own secret: made once, kept for ever, so that what is derived from it stays the same over restarts.
 
-use crate::db::Value;
+use crate::db::{About, Value};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -22,7 +22,7 @@ impl Store {
 
     async fn known_secret(&self) -> Result<Option<[u8; 32]>, StoreError> {
         const SQL: &str = "SELECT value FROM meta WHERE key = 'secret'";
-        let rows = self.db().read(SQL, Vec::new()).await?;
+        let rows = self.db().read(About::TheSame, SQL, Vec::new()).await?;
         let Some(mut row) = rows.into_iter().next() else { return Ok(None) };
         let secret = row.blob(0)?;
         let length = secret.len();

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use xmpp::jid::BareJid;
 
 use crate::accounts::{address, owned};
-use crate::db::{Row, Sink, instant, micros, number, signed};
+use crate::db::{About, Row, Sink, instant, micros, number, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -47,7 +47,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn sessions(&self, owner: &BareJid) -> Result<Vec<KeptSession>, StoreError> {
-        sessions(self.db().read(SESSIONS, vec![owned(owner)]).await?)
+        sessions(self.db().read(About::Account(owner), SESSIONS, vec![owned(owner)]).await?)
     }
 
     /// What a session is owed, in order.
@@ -57,7 +57,8 @@ impl Store {
     pub async fn owed(&self, owner: &BareJid, key: &str) -> Result<Vec<OwedStanza>, StoreError> {
         const SQL: &str =
             "SELECT number, at, shared, xml FROM owed WHERE owner = $1 AND session = $2 ORDER BY number";
-        let rows = self.db().read(SQL, vec![owned(owner), key.to_owned().into()]).await?;
+        let rows =
+            self.db().read(About::Account(owner), SQL, vec![owned(owner), key.to_owned().into()]).await?;
         rows.into_iter()
             .map(|mut row| {
                 let shared = row.text(2)?;
@@ -77,7 +78,7 @@ impl Store {
     /// When the store cannot be read.
     pub async fn session_owners(&self) -> Result<Vec<BareJid>, StoreError> {
         const SQL: &str = "SELECT DISTINCT owner FROM sessions WHERE over_at IS NULL ORDER BY owner";
-        let rows = self.db().read(SQL, Vec::new()).await?;
+        let rows = self.db().read(About::Everybody, SQL, Vec::new()).await?;
         rows.into_iter().map(|mut row| address(&row.text(0)?)).collect()
     }
 }

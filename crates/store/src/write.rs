@@ -144,6 +144,8 @@ pub enum Write {
     LetterKeep(KeptLetter),
     /// A letter has been read.
     LetterDrop {
+        /// By whom.
+        to: BareJid,
         /// Which.
         key: String,
     },
@@ -241,7 +243,7 @@ impl Write {
                 (texts, 0, message.xml.len())
             }
             Write::LetterKeep(letter) => (0, text([&letter.key])?, letter.xml.len()),
-            Write::LetterDrop { key } => (0, text([key])?, 0),
+            Write::LetterDrop { key, .. } => (0, text([key])?, 0),
             Write::SessionPut { session, .. } => (0, text([&session.key])?, session.state.len()),
             Write::SessionCounted { key, .. }
             | Write::OweNothing { key, .. }
@@ -256,6 +258,36 @@ impl Write {
             return Err("a key is longer than KEY_BYTES_MAX");
         }
         Ok(OVERHEAD_BYTES + texts + key + blob)
+    }
+
+    /// Whose things change with it; nobody's in particular: perhaps everybody's.
+    pub(crate) fn whose(&self) -> Option<&BareJid> {
+        match self {
+            Write::AccountCreate { account, .. }
+            | Write::AccountCredentials { account, .. }
+            | Write::AccountKeys { account, .. }
+            | Write::ClientPut { account, .. }
+            | Write::ClientRemove { account, .. }
+            | Write::AccountRemove { account }
+            | Write::AccountSeen { account, .. } => Some(account),
+            Write::RosterPut { owner, .. }
+            | Write::RosterRemove { owner, .. }
+            | Write::OfflineKeep { owner, .. }
+            | Write::OfflineDrop { owner, .. }
+            | Write::OfflineKeepArchived { owner, .. }
+            | Write::ArchiveReplace { owner, .. }
+            | Write::SessionPut { owner, .. }
+            | Write::SessionCounted { owner, .. }
+            | Write::Owe { owner, .. }
+            | Write::SessionsForget { owner }
+            | Write::OweNothing { owner, .. }
+            | Write::SessionForget { owner, .. }
+            | Write::Note { owner, .. } => Some(owner),
+            Write::ArchiveKeep(message) => Some(&message.owner),
+            Write::ArchiveClear(clearing) => clearing.account(),
+            Write::LetterKeep(letter) => Some(&letter.to),
+            Write::LetterDrop { to, .. } => Some(to),
+        }
     }
 
     /// Tells the database what it means.
@@ -296,7 +328,7 @@ impl Write {
             Write::ArchiveReplace { owner, seq, xml } => archive::replace(owner, *seq, xml, sink),
             Write::ArchiveClear(clearing) => archive::clear(clearing, sink),
             Write::LetterKeep(letter) => letters::keep(letter, sink),
-            Write::LetterDrop { key } => letters::drop(key, sink),
+            Write::LetterDrop { key, .. } => letters::drop(key, sink),
             Write::SessionPut { owner, session } => sessions::put(owner, session, sink),
             Write::SessionCounted { owner, key, handled, acked } => {
                 sessions::counted(owner, key, *handled, *acked, sink);

@@ -314,7 +314,7 @@ fn a_letter_to_an_account_that_goes_waits_until_it_is_read() {
         assert_eq!(opened.store.letters(&jid("alice@one.test")).await.unwrap(), [letter]);
         clear(&opened).await;
         assert_eq!(tables_that_name(home, "alice@one.test").await, ["letters"]);
-        opened.write([Write::LetterDrop { key: "letter".to_owned() }]).await;
+        opened.write([Write::LetterDrop { to: jid("alice@one.test"), key: "letter".to_owned() }]).await;
         assert!(tables_that_name(home, "alice@one.test").await.is_empty());
     });
 }

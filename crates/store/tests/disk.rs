@@ -116,7 +116,7 @@ fn another_program_that_holds_the_file_only_delays() {
     on_sqlite(async |home| {
         let opened = home.open().await;
         opened.write([note("topic", "before", "")]).await;
-        let other = rusqlite::Connection::open(home.file()).unwrap();
+        let other = home.settled().await;
         other.execute_batch("BEGIN IMMEDIATE; DELETE FROM notes").unwrap();
         let lsn = opened.log.append(Lsn::default(), vec![note("topic", "after", "")]).unwrap();
         let alice = jid("alice@one.test");

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Condvar, Mutex};
 
-use store::{Log, Lsn};
+use store::{Log, Lsn, Write};
 
 use crate::home::{Opened, note};
 
@@ -37,9 +37,14 @@ impl Gate {
 
     /// Keeps the writer after a commit of its own.
     pub fn hold(&self, opened: &Opened) {
+        self.hold_after(opened, vec![note("gate", "held", "")]);
+    }
+
+    /// Keeps the writer after it has committed this.
+    pub fn hold_after(&self, opened: &Opened, writes: Vec<Write>) {
         let (state, changed) = &*self.0;
         state.lock().unwrap().held = true;
-        opened.log.append(Lsn::default(), vec![note("gate", "held", "")]).unwrap();
+        opened.log.append(Lsn::default(), writes).unwrap();
         drop(changed.wait_while(state.lock().unwrap(), |state| !state.inside).unwrap());
     }
 

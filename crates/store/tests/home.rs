@@ -122,7 +122,7 @@ impl Home {
     /// What a statement answers, told by the engine itself: every value as text, bytes as `\x` and digits.
     pub async fn ask(&self, sql: &str) -> Vec<Vec<String>> {
         match &self.url {
-            StoreUrl::Sqlite(path) => ask_sqlite(&rusqlite::Connection::open(path).unwrap(), sql),
+            StoreUrl::Sqlite(_) => ask_sqlite(&self.settled().await, sql),
             StoreUrl::Postgres(_) => ask_postgres(&self.admin().await, sql).await,
         }
     }
@@ -130,9 +130,19 @@ impl Home {
     /// Has the engine itself run statements.
     pub async fn run(&self, sql: &str) {
         match &self.url {
-            StoreUrl::Sqlite(path) => rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap(),
+            StoreUrl::Sqlite(_) => self.settled().await.execute_batch(sql).unwrap(),
             StoreUrl::Postgres(_) => self.admin().await.batch_execute(sql).await.unwrap(),
         }
+    }
+
+    /// The file as another program sees it, once the tables show all that was committed.
+    pub async fn settled(&self) -> rusqlite::Connection {
+        let connection = rusqlite::Connection::open(self.file()).unwrap();
+        let has = |sql: &str| !ask_sqlite(&connection, sql).is_empty();
+        if has("SELECT 1 FROM sqlite_schema WHERE name = 'journal'") {
+            until(async || (!has("SELECT 1 FROM journal")).then_some(())).await;
+        }
+        connection
     }
 
     pub async fn tables(&self) -> Vec<String> {

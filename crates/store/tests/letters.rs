@@ -17,8 +17,8 @@ fn keep(key: &str, to: &str) -> Write {
     Write::LetterKeep(letter(key, to))
 }
 
-fn read(key: &str) -> Write {
-    Write::LetterDrop { key: key.to_owned() }
+fn read(key: &str, by: &str) -> Write {
+    Write::LetterDrop { to: jid(by), key: key.to_owned() }
 }
 
 #[test]
@@ -30,13 +30,13 @@ fn letters_wait_in_order_until_they_are_read() {
         opened.write([keep("a", "bob@one.test")]).await;
         let both = [letter("z", "bob@one.test"), letter("a", "bob@one.test")];
         assert_eq!(opened.store.letters(&bob).await.unwrap(), both);
-        opened.write([read("z"), read("never")]).await;
+        opened.write([read("z", "bob@one.test"), read("never", "bob@one.test")]).await;
         opened.close().await;
 
         let opened = home.open().await;
         assert_eq!(opened.store.letters(&bob).await.unwrap(), both[1..]);
         // Behind those that are left, whatever was read.
-        opened.write([keep("b", "bob@one.test"), read("m")]).await;
+        opened.write([keep("b", "bob@one.test"), read("m", "carol@one.test")]).await;
         let left = [letter("a", "bob@one.test"), letter("b", "bob@one.test")];
         assert_eq!(opened.store.letters(&bob).await.unwrap(), left);
         assert!(opened.store.letters(&jid("carol@one.test")).await.unwrap().is_empty());
@@ -51,7 +51,7 @@ fn whoever_has_letters_is_known_once() {
         opened.write([keep("1", "bob@one.test"), keep("2", "one.test"), keep("3", "bob@one.test")]).await;
         let recipients = [jid("bob@one.test"), jid("one.test")];
         assert_eq!(opened.store.letter_recipients().await.unwrap(), recipients);
-        opened.write([read("1"), read("2")]).await;
+        opened.write([read("1", "bob@one.test"), read("2", "bob@one.test")]).await;
         assert_eq!(opened.store.letter_recipients().await.unwrap(), recipients[..1]);
     });
 }
@@ -71,12 +71,14 @@ fn a_letter_is_kept_once() {
 fn a_letter_that_is_read_in_the_group_that_keeps_it_is_not_kept() {
     on_both(async |home| {
         let opened = home.open().await;
-        opened.write([keep("a", "bob@one.test"), keep("own", "bob@one.test"), read("a")]).await;
+        opened
+            .write([keep("a", "bob@one.test"), keep("own", "bob@one.test"), read("a", "bob@one.test")])
+            .await;
         assert_eq!(
             opened.store.letters(&jid("bob@one.test")).await.unwrap(),
             [letter("own", "bob@one.test")]
         );
-        opened.write([read("own"), keep("c", "bob@one.test")]).await;
+        opened.write([read("own", "bob@one.test"), keep("c", "bob@one.test")]).await;
         assert_eq!(opened.store.letters(&jid("bob@one.test")).await.unwrap(), [letter("c", "bob@one.test")]);
     });
 }

@@ -46,7 +46,7 @@ fn what_no_database_can_keep_is_refused_to_its_owner_alone() {
         put(two_in_one),
         Write::LetterKeep(letter("k\0".to_owned())),
         Write::LetterKeep(letter("k".repeat(KEY_BYTES_MAX + 1))),
-        Write::LetterDrop { key: "\0".to_owned() },
+        Write::LetterDrop { to: jid("alice@one.test"), key: "\0".to_owned() },
         Write::AccountSeen { account: jid("alice@one.test"), at: at(1), status },
     ];
     on_both(async |home| {

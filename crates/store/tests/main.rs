@@ -11,6 +11,7 @@ mod durability;
 mod gate;
 mod home;
 mod household;
+mod journal;
 mod letters;
 mod limits;
 mod locks;

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use xmpp::jid::BareJid;
 
 use crate::accounts::address;
-use crate::db::{Sink, micros, number, signed};
+use crate::db::{About, Sink, micros, number, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -75,9 +75,9 @@ impl Store {
         const LAST: &str =
             "SELECT seq FROM archive WHERE owner = $1 ORDER BY seq LIMIT 1 OFFSET CAST($2 AS BIGINT) - 1";
         let mut clearings = Vec::new();
-        for mut row in self.db().read(GONE, vec![ARCHIVES.into()]).await? {
+        for mut row in self.db().read(About::Everybody, GONE, vec![ARCHIVES.into()]).await? {
             let owner = row.integer(0)?;
-            let last = self.db().read(LAST, vec![owner.into(), BATCH.into()]).await?;
+            let last = self.db().read(About::TheSame, LAST, vec![owner.into(), BATCH.into()]).await?;
             let (up_to, whole) = match last.into_iter().next() {
                 Some(mut row) => (number(row.integer(0)?)?, false),
                 None => (i64::MAX as u64, true),
@@ -93,7 +93,7 @@ impl Store {
         let (mut clearings, mut after) = (Vec::new(), 0);
         loop {
             let values = vec![domain.to_owned().into(), after.into(), ARCHIVES.into()];
-            let owners = self.db().read(OWNERS, values).await?;
+            let owners = self.db().read(About::Everybody, OWNERS, values).await?;
             if owners.is_empty() {
                 return Ok(clearings);
             }
@@ -121,7 +121,7 @@ impl Store {
     ) -> Result<Option<Clearing>, StoreError> {
         const OLDEST: &str = "SELECT seq, at FROM archive WHERE owner = $1 ORDER BY seq LIMIT $2";
         let (mut up_to, mut messages) = (None, 0);
-        for mut row in self.db().read(OLDEST, vec![owner.into(), limit.into()]).await? {
+        for mut row in self.db().read(About::TheSame, OLDEST, vec![owner.into(), limit.into()]).await? {
             if row.integer(1)? >= before {
                 break;
             }

@@ -7,7 +7,7 @@ use xmpp::stanza::Stanza;
 
 use super::ways::{ALL, WITH, WORDS_POSTGRES, WORDS_SQLITE, Way};
 use super::{RETRACTABLE, words};
-use crate::db::{Dialect, Row, Value, instant, micros, number, signed};
+use crate::db::{About, Dialect, Row, Value, instant, micros, number, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -138,7 +138,9 @@ impl Store {
         let Some((owner, _)) = self.archive_owner(owner).await? else { return Ok(None) };
         let mut ends = Vec::new();
         for sql in [FIRST, LAST] {
-            let Some(mut row) = self.db().read(sql, vec![owner.into()]).await?.into_iter().next() else {
+            let Some(mut row) =
+                self.db().read(About::TheSame, sql, vec![owner.into()]).await?.into_iter().next()
+            else {
                 return Ok(None);
             };
             ends.push((number(row.integer(0)?)?, instant(row.integer(1)?)?));
@@ -169,13 +171,13 @@ impl Store {
             i64::from(sent).into(),
             id.to_owned().into(),
         ];
-        self.db().read(SQL, values).await?.into_iter().next().map(message).transpose()
+        self.db().read(About::TheSame, SQL, values).await?.into_iter().next().map(message).transpose()
     }
 
     async fn archive_row(&self, owner: i64, seq: u64) -> Result<Option<Found>, StoreError> {
         const SQL: &str = "SELECT a.seq, a.at, b.xml, a.peer, a.device FROM archive a \
              JOIN archive_bodies b ON b.place = a.body WHERE a.owner = $1 AND a.seq = $2";
-        let rows = self.db().read(SQL, vec![owner.into(), signed(seq).into()]).await?;
+        let rows = self.db().read(About::TheSame, SQL, vec![owner.into(), signed(seq).into()]).await?;
         let Some(mut row) = rows.into_iter().next() else { return Ok(None) };
         let (peer, device) = (row.text(3)?, row.maybe_text(4)?);
         Ok(Some(Found { message: message(row)?, peer, device }))
@@ -212,7 +214,7 @@ impl Store {
              (SELECT MAX(seq) FROM archive WHERE owner = $1)";
         const NEXT: &str =
             "SELECT seq, peak FROM archive WHERE owner = $1 AND seq >= $2 ORDER BY seq LIMIT 1";
-        let ends = self.db().read(ENDS, vec![owner.into()]).await?;
+        let ends = self.db().read(About::TheSame, ENDS, vec![owner.into()]).await?;
         let Some(mut row) = ends.into_iter().next() else { return Ok(i64::MAX) };
         let (Some(mut low), Some(last)) = (row.maybe_integer(0)?, row.maybe_integer(1)?) else {
             return Ok(i64::MAX);
@@ -221,7 +223,12 @@ impl Store {
         let mut high = last + 1;
         while low < high {
             let middle = low + (high - low) / 2;
-            let next = self.db().read(NEXT, vec![owner.into(), middle.into()]).await?.into_iter().next();
+            let next = self
+                .db()
+                .read(About::TheSame, NEXT, vec![owner.into(), middle.into()])
+                .await?
+                .into_iter()
+                .next();
             let Some(mut row) = next else { break };
             let (seq, peak) = (row.integer(0)?, row.integer(1)?);
             if peak < at {
@@ -245,7 +252,9 @@ impl Store {
             None => {
                 let (way, mut values) = search.prepared(self.db().dialect());
                 values.push(search.limit());
-                self.db().read(if backwards { way.backwards } else { way.forwards }, values).await?
+                self.db()
+                    .read(About::TheSame, if backwards { way.backwards } else { way.forwards }, values)
+                    .await?
             }
         };
         let mut messages = rows.into_iter().map(message).collect::<Result<Vec<_>, _>>()?;
@@ -267,7 +276,7 @@ impl Store {
 
     async fn count(&self, search: &Search<'_>) -> Result<u64, StoreError> {
         let (way, values) = search.prepared(self.db().dialect());
-        let rows = self.db().read(way.count, values).await?;
+        let rows = self.db().read(About::TheSame, way.count, values).await?;
         rows.into_iter().next().map_or(Ok(0), |mut row| number(row.integer(0)?))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::page::{Search, match_all};
 use super::ways::{of_owner, with_peer};
-use crate::db::{Dialect, Row, number};
+use crate::db::{About, Dialect, Row, number};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -83,7 +83,7 @@ impl Store {
     async fn archived(&self, owner: i64) -> Result<u64, StoreError> {
         const SQL: &str = "SELECT (SELECT MAX(seq) FROM archive WHERE owner = $1) \
              - (SELECT MIN(seq) FROM archive WHERE owner = $1) + 1";
-        let last = self.db().read(SQL, vec![owner.into()]).await?.into_iter().next();
+        let last = self.db().read(About::TheSame, SQL, vec![owner.into()]).await?.into_iter().next();
         number(last.map_or(Ok(None), |mut row| row.maybe_integer(0))?.unwrap_or_default())
     }
 
@@ -91,11 +91,12 @@ impl Store {
         let words = match_all(search.owner, &search.query.words, Dialect::Postgres);
         let mut values = search.filters();
         values.extend([words.into(), search.limit()]);
-        self.db().read(walk.found, values).await
+        self.db().read(About::TheSame, walk.found, values).await
     }
 
     /// Whether a page has no need of the messages beyond.
     async fn is_all(&self, search: &Search<'_>, walk: &Walk, found: &[Row]) -> Result<bool, StoreError> {
-        Ok(found.len() > search.query.max || self.db().read(walk.beyond, search.filters()).await?.is_empty())
+        Ok(found.len() > search.query.max
+            || self.db().read(About::TheSame, walk.beyond, search.filters()).await?.is_empty())
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn condense(group: &[Append]) -> Vec<&Write> {
     let mut counted = Counted::new();
     for place in (0..writes.len()).rev() {
         let void = match writes[place] {
-            Some(Write::LetterDrop { key }) => {
+            Some(Write::LetterDrop { key, .. }) => {
                 letters.insert(key, place);
                 false
             }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 pub(crate) use migrate::Dialect;
 pub(crate) use value::{Query, Row, Value, instant, micros, number, signed};
+use xmpp::jid::BareJid;
 
 use crate::error::StoreError;
 
@@ -20,6 +21,17 @@ use crate::error::StoreError;
 pub(crate) trait Sink {
     /// One statement and its values.
     fn run(&mut self, sql: &'static str, values: &[Value<'_>]);
+}
+
+/// What a question is about: the answer shows all that was committed of that before it was asked.
+#[derive(Clone, Copy)]
+pub(crate) enum About<'a> {
+    /// An account, or a domain.
+    Account(&'a BareJid),
+    /// More than one.
+    Everybody,
+    /// What a question before this one was about: it shows at least what that did.
+    TheSame,
 }
 
 /// The engine.
@@ -30,23 +42,28 @@ pub(crate) enum Db {
 }
 
 impl Db {
-    /// The rows of one query: one consistent picture, of everything committed before it was asked.
+    /// The rows of one query: one consistent picture.
     pub(crate) async fn read(
         &self,
+        about: About<'_>,
         sql: &'static str,
         values: Vec<Value<'static>>,
     ) -> Result<Vec<Row>, StoreError> {
-        let mut answers = self.read_all(vec![Query { sql, values }]).await?;
+        let mut answers = self.read_all(about, vec![Query { sql, values }]).await?;
         Ok(answers.pop().unwrap_or_default())
     }
 
     /// The rows of each of these queries. Together they cost little more than one: it is the way there and back that
     /// takes time.
-    pub(crate) async fn read_all(&self, queries: Vec<Query>) -> Result<Vec<Vec<Row>>, StoreError> {
+    pub(crate) async fn read_all(
+        &self,
+        about: About<'_>,
+        queries: Vec<Query>,
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
         match self {
-            Db::Sqlite(sqlite) => sqlite.read(queries).await,
+            Db::Sqlite(sqlite) => sqlite.read(about, queries).await,
             Db::Postgres(postgres) => postgres.run(queries).await,
-            Db::Rehearsal(disk) => disk.read(&queries),
+            Db::Rehearsal(disk) => disk.read(about, &queries),
         }
     }
 

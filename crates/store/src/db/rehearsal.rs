@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
+use super::sqlite::{self, Journal};
 use super::value::{Query, Row, Value};
-use super::{Db, migrate, sqlite};
+use super::{About, Db};
 use crate::error::StoreError;
 use crate::log::{Append, Log, Next};
 use crate::store::Store;
@@ -17,19 +18,24 @@ use crate::store::Store;
 /// What survives a crash: everything committed. One process at a time has it.
 pub(crate) struct Disk {
     platter: Arc<Mutex<Connection>>,
+    /// What this process has committed and its tables do not show.
+    journal: Mutex<Journal>,
     fails: Arc<AtomicBool>,
     /// The process that used it is gone.
     gone: AtomicBool,
 }
 
 impl Disk {
+    /// As a process finds it when it starts. It cannot fail but for want of memory.
+    #[allow(clippy::expect_used)]
+    fn of(platter: Arc<Mutex<Connection>>, fails: Arc<AtomicBool>) -> Self {
+        let journal = sqlite::prepare(&mut platter.lock()).expect("our own schema");
+        Disk { platter, journal: Mutex::new(journal), fails, gone: AtomicBool::new(false) }
+    }
+
     fn next_process(&self) -> Arc<Disk> {
         self.gone.store(true, Ordering::Release);
-        Arc::new(Disk {
-            platter: self.platter.clone(),
-            fails: self.fails.clone(),
-            gone: AtomicBool::new(false),
-        })
+        Arc::new(Disk::of(self.platter.clone(), self.fails.clone()))
     }
 
     fn is_there(&self) -> Result<(), StoreError> {
@@ -42,9 +48,21 @@ impl Disk {
         Ok(())
     }
 
-    pub(crate) fn read(&self, queries: &[Query]) -> Result<Vec<Vec<Row>>, StoreError> {
+    fn commit(&self, group: Vec<Append>) -> Result<(), StoreError> {
+        let (mut journal, mut platter) = (self.journal.lock(), self.platter.lock());
+        journal.commit(&mut platter, group)?;
+        if journal.is_due() {
+            journal.follow(&mut platter)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read(&self, about: About<'_>, queries: &[Query]) -> Result<Vec<Vec<Row>>, StoreError> {
         self.is_there()?;
-        let platter = self.platter.lock();
+        let (mut journal, mut platter) = (self.journal.lock(), self.platter.lock());
+        if journal.ahead().concerns(about) {
+            journal.follow(&mut platter)?;
+        }
         queries.iter().map(|Query { sql, values }| sqlite::query(&platter, sql, values)).collect()
     }
 
@@ -71,12 +89,8 @@ struct Stage {
 impl Rehearsal {
     /// An empty store and the hand on it.
     pub fn new() -> (Store, Rehearsal) {
-        let connection = empty();
-        let disk = Arc::new(Disk {
-            platter: Arc::new(Mutex::new(connection)),
-            fails: Arc::new(AtomicBool::new(false)),
-            gone: AtomicBool::new(false),
-        });
+        let platter = Arc::new(Mutex::new(empty()));
+        let disk = Arc::new(Disk::of(platter, Arc::default()));
         let log = Log::new(0);
         let store = Store::new(Db::Rehearsal(disk.clone()), log.clone());
         (store, Rehearsal(Arc::new(Mutex::new(Stage { disk, log, in_work: None }))))
@@ -111,15 +125,14 @@ impl Rehearsal {
         // Listeners may look at this hand.
         drop(stage);
         let group = group.unwrap_or_default();
-        let outcome = sqlite::commit(&mut disk.platter.lock(), &group);
-        match (outcome, group.last()) {
-            (Ok(_), Some(last)) => log.succeed(last.lsn),
-            (Err(error), _) => {
+        // There is no empty group.
+        let Some(last) = group.last().map(|append| append.lsn) else { return true };
+        match disk.commit(group) {
+            Ok(()) => log.succeed(last),
+            Err(error) => {
                 tracing::error!(%error, "a rehearsed group was refused");
                 log.fail(error);
             }
-            // There is no empty group.
-            (Ok(_), None) => {}
         }
         true
     }
@@ -167,12 +180,10 @@ impl Stage {
     }
 }
 
-/// A database in memory with the newest schema. It cannot fail but for want of memory.
+/// A database in memory. It cannot fail but for want of memory.
 #[allow(clippy::expect_used)]
 fn empty() -> Connection {
-    let mut connection = Connection::open_in_memory().expect("a database in memory");
-    sqlite::migrate(&mut connection, migrate::STEPS).expect("our own schema");
-    connection
+    Connection::open_in_memory().expect("a database in memory")
 }
 
 impl fmt::Debug for Rehearsal {

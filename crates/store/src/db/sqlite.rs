@@ -1,7 +1,9 @@
-//! SQLite, one file: a writer thread that commits everything that waits together, readers beside it, and a thread
-//! that folds the write-ahead log back into the file.
+//! SQLite, one file: a writer thread that commits everything that waits together to the journal and has the tables
+//! follow, readers beside it, and a thread that folds the write-ahead log back into the file.
 
+mod journal;
 mod readers;
+mod script;
 mod values;
 mod writer;
 
@@ -10,20 +12,21 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{oneshot, watch};
 
+use super::About;
 use super::migrate::{self, Dialect, Step};
 use super::value::{Query, Row, Value};
 use crate::error::StoreError;
 use crate::log::Log;
-use readers::{Question, Reads};
+pub(super) use journal::{Ahead, Journal};
+use readers::{Question, Questions, Reads};
 pub(super) use values::{classify, execute, query};
-pub(super) use writer::commit;
 use writer::{Writing, start_checkpoints};
 
 /// How long a statement waits for another program that holds the file (a backup, the operator's shell).
@@ -43,6 +46,11 @@ const STATEMENTS_KEPT: usize = 128;
 pub(crate) struct Sqlite {
     path: PathBuf,
     reads: Arc<Reads>,
+    /// What is committed and not in its tables.
+    ahead: Ahead,
+    /// Questions about that.
+    questions: Arc<Questions>,
+    writer: Thread,
     pages_max: Arc<AtomicU32>,
     /// Each thread that has the file open listens to this until it has let go of it.
     threads: watch::Sender<()>,
@@ -56,16 +64,17 @@ impl Sqlite {
         let path = path.canonicalize().map_err(|error| trouble(path, &error))?;
         let lock = lock(&path)?;
         let mut writer = connect(&path)?;
-        prepare_file(&mut writer)?;
+        let journal = prepare_file(&mut writer)?;
         let readers =
             (0..reader_count()).map(|_| connect_reader(&path)).collect::<Result<Vec<_>, StoreError>>()?;
         let checkpoints = start_checkpoints(connect(&path)?)?;
 
         let (log, reads) = (Log::new(0), Arc::new(Reads::default()));
+        let (ahead, questions) = (journal.ahead(), Arc::new(Questions::default()));
         let pages_max = Arc::new(AtomicU32::new(0));
         let (threads, thread) = watch::channel(());
         // Whatever ends the writer, and if it is never begun.
-        let ending = Ending { log: log.clone(), reads: reads.clone() };
+        let ending = Ending { log: log.clone(), questions: questions.clone(), reads: reads.clone() };
         for (number, connection) in readers.into_iter().enumerate() {
             let (reads, open) = (reads.clone(), thread.clone());
             spawn(format!("store-read-{number}"), move || {
@@ -76,8 +85,11 @@ impl Sqlite {
         let writing = Writing {
             connection: writer,
             log: log.clone(),
+            journal,
+            questions: questions.clone(),
+            reads: reads.clone(),
             checkpoints,
-            statements: 0,
+            written: 0,
             pages_max: pages_max.clone(),
             pages_max_now: 0,
             // Held until the last statement has been written.
@@ -89,13 +101,25 @@ impl Sqlite {
             drop(ending);
             drop(thread);
         })?;
+        let writer = handle.thread().clone();
         log.wakes(move || handle.thread().unpark());
-        Ok((Sqlite { path, reads, pages_max, threads }, log))
+        Ok((Sqlite { path, reads, ahead, questions, writer, pages_max, threads }, log))
     }
 
-    pub(crate) async fn read(&self, queries: Vec<Query>) -> Result<Vec<Vec<Row>>, StoreError> {
+    pub(crate) async fn read(
+        &self,
+        about: About<'_>,
+        queries: Vec<Query>,
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.reads.ask(Question { queries, answer })?;
+        let question = Question { queries, answer };
+        match self.ahead.concerns(about) {
+            false => self.reads.ask(question).map_err(|(_, why)| why)?,
+            true => {
+                self.questions.ask(question).map_err(|(_, why)| why)?;
+                self.writer.unpark();
+            }
+        }
         answered.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -118,12 +142,14 @@ impl Sqlite {
 /// The writer is no more: the log takes nothing, and readers end when they have answered what was asked.
 struct Ending {
     log: Log,
+    questions: Arc<Questions>,
     reads: Arc<Reads>,
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
         self.log.end();
+        drop(self.questions.close());
         self.reads.close();
     }
 }
@@ -201,8 +227,9 @@ fn connect_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// What every connection relies on: the write-ahead log and the newest schema.
-fn prepare_file(writer: &mut Connection) -> Result<(), StoreError> {
+/// What every connection relies on: the write-ahead log, the newest schema, and tables that show all that was
+/// committed.
+fn prepare_file(writer: &mut Connection) -> Result<Journal, StoreError> {
     let mode: String =
         writer.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(classify)?;
     if mode != "wal" {
@@ -211,11 +238,21 @@ fn prepare_file(writer: &mut Connection) -> Result<(), StoreError> {
     writer.pragma_update(None, "wal_autocheckpoint", WRITER_CHECKPOINT_PAGES).map_err(classify)?;
     // Negative: KiB instead of pages.
     writer.pragma_update(None, "cache_size", -WRITER_CACHE_KIB).map_err(classify)?;
-    migrate(writer, migrate::STEPS)
+    let journal = prepare(writer)?;
+    // What cannot be written down can still be looked at, see `Journal::look`.
+    writer.pragma_update(None, "cache_spill", false).map_err(classify)?;
+    Ok(journal)
+}
+
+/// Carries out what a crash has left, then brings the schema up to date.
+pub(super) fn prepare(connection: &mut Connection) -> Result<Journal, StoreError> {
+    journal::carry_out_left(connection)?;
+    migrate(connection, migrate::STEPS)?;
+    Ok(Journal::default())
 }
 
 /// Brings the schema up to date, in one transaction.
-pub(super) fn migrate(connection: &mut Connection, steps: &[Step]) -> Result<(), StoreError> {
+fn migrate(connection: &mut Connection, steps: &[Step]) -> Result<(), StoreError> {
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(classify)?;
     transaction.execute_batch(migrate::PREPARE).map_err(classify)?;

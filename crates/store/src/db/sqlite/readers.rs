@@ -31,16 +31,59 @@ pub(super) struct Question {
     pub(super) answer: oneshot::Sender<Result<Vec<Vec<Row>>, StoreError>>,
 }
 
+impl Question {
+    /// Answers it, unless nobody waits for that any more.
+    pub(super) fn answer_from(self, connection: &Connection) {
+        if self.answer.is_closed() {
+            return;
+        }
+        let rows = self.queries.iter().map(|Query { sql, values }| query(connection, sql, values)).collect();
+        let _ = self.answer.send(rows);
+    }
+}
+
+/// Questions that the tables do not answer yet: they wait for the writer, which has the tables follow.
+#[derive(Default)]
+pub(super) struct Questions(Mutex<ReadState>);
+
+impl Questions {
+    /// Returns the question if it is not taken, and why.
+    pub(super) fn ask(&self, question: Question) -> Result<(), Refused> {
+        self.0.lock().take(question)
+    }
+
+    pub(super) fn take(&self) -> Vec<Question> {
+        std::mem::take(&mut self.0.lock().queue).into()
+    }
+
+    /// Takes no more.
+    pub(super) fn close(&self) -> Vec<Question> {
+        self.0.lock().closed = true;
+        self.take()
+    }
+}
+
+/// A question that is not taken, and why.
+type Refused = (Question, StoreError);
+
+impl ReadState {
+    fn take(&mut self, question: Question) -> Result<(), Refused> {
+        if self.closed {
+            return Err((question, StoreError::Closed));
+        }
+        if self.queue.len() >= QUESTIONS_MAX {
+            return Err((question, StoreError::Busy(format!("{QUESTIONS_MAX} questions wait"))));
+        }
+        self.queue.push_back(question);
+        Ok(())
+    }
+}
+
 impl Reads {
-    pub(super) fn ask(&self, question: Question) -> Result<(), StoreError> {
+    /// Returns the question if it is not taken, and why.
+    pub(super) fn ask(&self, question: Question) -> Result<(), Refused> {
         let mut state = self.state.lock();
-        if state.closed {
-            return Err(StoreError::Closed);
-        }
-        if state.queue.len() >= QUESTIONS_MAX {
-            return Err(StoreError::Busy(format!("{QUESTIONS_MAX} questions wait")));
-        }
-        state.queue.push_back(question);
+        state.take(question)?;
         drop(state);
         self.asked.notify_one();
         Ok(())
@@ -65,13 +108,7 @@ impl Reads {
                 self.asked.wait(&mut state);
             };
             drop(state);
-            // Nobody waits for it any more.
-            if question.answer.is_closed() {
-                continue;
-            }
-            let queries = question.queries.iter();
-            let rows = queries.map(|Query { sql, values }| query(&connection, sql, values)).collect();
-            let _ = question.answer.send(rows);
+            question.answer_from(&connection);
         }
     }
 }

@@ -1,30 +1,43 @@
 //! SQLite's writer: commits everything that waits together, and has the write-ahead log folded back into the file.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 
+use super::journal::Journal;
+use super::readers::{Question, Questions, Reads};
 use super::spawn;
-use super::values::{classify, execute};
-use crate::db::Sink;
-use crate::db::condense::condense;
-use crate::db::value::Value;
+use super::values::classify;
 use crate::error::StoreError;
 use crate::log::{Append, Log, Next};
 
-/// The write-ahead log is folded into the file about every so many statements, by a thread of its own.
-const STATEMENTS_PER_CHECKPOINT: u64 = 10_000;
+/// The write-ahead log is folded into the file about every so many bytes, by a thread of its own.
+const BYTES_PER_CHECKPOINT: u64 = 4 << 20;
+
+/// What a commit writes besides what is in it, roughly: pages that it touches.
+const COMMIT_BYTES: u64 = 8 << 10;
+
+/// What a statement writes, roughly.
+const STATEMENT_BYTES: u64 = 400;
+
+/// Tables follow when nothing has been written for so long.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// The writer's own things.
 pub(super) struct Writing {
     pub(super) connection: Connection,
     pub(super) log: Log,
+    pub(super) journal: Journal,
+    pub(super) questions: Arc<Questions>,
+    pub(super) reads: Arc<Reads>,
     pub(super) checkpoints: Checkpoints,
-    /// Since the last checkpoint was asked for.
-    pub(super) statements: u64,
+    /// Bytes since the last checkpoint was asked for, roughly.
+    pub(super) written: u64,
     pub(super) pages_max: Arc<AtomicU32>,
     pub(super) pages_max_now: u32,
     pub(super) lock: File,
@@ -34,11 +47,16 @@ impl Writing {
     pub(super) fn run(mut self) {
         loop {
             match self.log.next() {
-                Next::Group(group) => self.commit(&group),
-                Next::Sleep => thread::park(),
+                Next::Group(group) => self.commit(group),
+                Next::Sleep => self.rest(),
                 Next::End => break,
             }
+            let questions = self.questions.take();
+            if self.journal.is_due() || !questions.is_empty() {
+                self.follow(questions);
+            }
         }
+        self.follow(self.questions.close());
         // It must be over: two cannot fold at once.
         self.checkpoints.end();
         // The file alone is then the whole database.
@@ -48,22 +66,69 @@ impl Writing {
         let _ = self.lock.unlock();
     }
 
-    fn commit(&mut self, group: &[Append]) {
+    /// Until something is to be done. Tables follow when nothing has been for a while.
+    fn rest(&mut self) {
+        if self.journal.is_empty() {
+            return thread::park();
+        }
+        thread::park_timeout(PAUSE);
+        if self.log.waiting().appends == 0 {
+            self.follow(Vec::new());
+        }
+    }
+
+    fn commit(&mut self, group: Vec<Append>) {
         self.set_bound();
-        let Some(last) = group.last() else { return };
-        match commit(&mut self.connection, group) {
+        let (appends, Some(last)) = (group.len(), group.last().map(|append| append.lsn)) else { return };
+        match self.journal.commit(&mut self.connection, group) {
+            Ok(bytes) => {
+                self.log.succeed(last);
+                self.count(COMMIT_BYTES + bytes as u64);
+            }
+            Err(error) => {
+                tracing::error!(%error, appends, "a group could not be committed and is lost");
+                self.log.fail(error);
+            }
+        }
+    }
+
+    /// The tables follow; then these questions can be answered.
+    fn follow(&mut self, questions: Vec<Question>) {
+        match self.journal.follow(&mut self.connection) {
             Ok(statements) => {
-                self.log.succeed(last.lsn);
-                self.statements += statements;
-                if self.statements >= STATEMENTS_PER_CHECKPOINT {
-                    self.statements = 0;
-                    self.checkpoints.ask();
+                self.count(statements * STATEMENT_BYTES);
+                for question in questions {
+                    if let Err((question, error)) = self.reads.ask(question) {
+                        let _ = question.answer.send(Err(error));
+                    }
                 }
             }
             Err(error) => {
-                tracing::error!(%error, appends = group.len(), "a group could not be committed and is lost");
-                self.log.fail(error);
+                tracing::error!(%error, "what has been committed cannot be put into its tables now; it is tried again");
+                self.answer(questions, &error);
             }
+        }
+    }
+
+    /// Answers all the same, of tables as they will be.
+    fn answer(&mut self, questions: Vec<Question>, trouble: &StoreError) {
+        let mut questions = questions.into_iter().collect::<VecDeque<_>>();
+        let looked = self.journal.look(&mut self.connection, |tables| {
+            questions.drain(..).for_each(|question| question.answer_from(tables));
+        });
+        if let Err(error) = looked {
+            tracing::error!(%error, %trouble, "nor can it be looked at");
+        }
+        for question in questions {
+            let _ = question.answer.send(Err(trouble.clone()));
+        }
+    }
+
+    fn count(&mut self, bytes: u64) {
+        self.written += bytes;
+        if self.written >= BYTES_PER_CHECKPOINT {
+            self.written = 0;
+            self.checkpoints.ask();
         }
     }
 
@@ -73,39 +138,6 @@ impl Writing {
             self.pages_max_now = wanted;
             let pages = if wanted == 0 { u32::MAX - 1 } else { wanted };
             let _ = self.connection.pragma_update(None, "max_page_count", pages);
-        }
-    }
-}
-
-/// Commits a group in one transaction and returns how many statements it had. On an error nothing of it is there.
-pub(in crate::db) fn commit(connection: &mut Connection, group: &[Append]) -> Result<u64, StoreError> {
-    let transaction =
-        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(classify)?;
-    let mut runner = Runner { connection: &transaction, error: None, statements: 0 };
-    for write in condense(group) {
-        write.run(&mut runner);
-    }
-    let Runner { error, statements, .. } = runner;
-    if let Some(error) = error {
-        // Dropping the transaction rolls it back.
-        return Err(error);
-    }
-    transaction.commit().map_err(classify)?;
-    Ok(statements)
-}
-
-/// Runs statements until one fails.
-struct Runner<'a> {
-    connection: &'a Connection,
-    error: Option<StoreError>,
-    statements: u64,
-}
-
-impl Sink for Runner<'_> {
-    fn run(&mut self, sql: &'static str, values: &[Value<'_>]) {
-        if self.error.is_none() {
-            self.statements += 1;
-            self.error = execute(self.connection, sql, values).err();
         }
     }
 }

@@ -1,0 +1,107 @@
+//! The journal of SQLite: what is committed stands there before it is in its table, and is read, and outlives a crash,
+//! as if it were there.
+
+use std::path::Path;
+
+use store::{StoreError, StoreUrl};
+
+use crate::gate::Gate;
+use crate::home::{Home, Opened, jid, note, on_sqlite, open};
+
+/// A store whose writer stands still with notes of the topic "topic" that are in the journal alone.
+async fn ahead(home: &Home, keys: &[&str]) -> (Opened, Gate) {
+    let opened = home.open().await;
+    let gate = Gate::new(&opened.log);
+    gate.hold_after(&opened, keys.iter().map(|key| note("topic", key, "value")).collect());
+    (opened, gate)
+}
+
+fn rows(connection: &rusqlite::Connection, table: &str) -> i64 {
+    connection.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+}
+
+/// The disk as a crash leaves it at this moment.
+fn crashed(home: &Home, into: &Path) -> StoreUrl {
+    for file in ["store.db", "store.db-wal"] {
+        std::fs::copy(home.dir.path().join(file), into.join(file)).unwrap();
+    }
+    StoreUrl::Sqlite(into.join("store.db"))
+}
+
+async fn keys(opened: &Opened) -> Vec<String> {
+    let notes = opened.store.notes(&jid("alice@one.test"), "topic").await.unwrap();
+    notes.into_iter().map(|(key, _)| key).collect()
+}
+
+#[test]
+fn it_is_carried_out_after_a_crash() {
+    on_sqlite(async |home| {
+        let (opened, gate) = ahead(home, &["a", "b"]).await;
+        let look = rusqlite::Connection::open(home.file()).unwrap();
+        assert_eq!((rows(&look, "journal"), rows(&look, "notes")), (1, 0));
+        let dir = tempfile::tempdir().unwrap();
+        let after = open(&crashed(home, dir.path())).await.unwrap();
+        assert_eq!(keys(&after).await, ["a", "b"]);
+        after.write([note("topic", "c", "value")]).await;
+        after.close().await;
+        let look_after = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+        assert_eq!((rows(&look_after, "journal"), rows(&look_after, "notes")), (0, 3));
+
+        gate.release();
+        assert_eq!(keys(&opened).await, ["a", "b"], "who asks is shown all");
+        assert_eq!(rows(&look, "journal"), 0);
+    });
+}
+
+/// Its statements are kept with it, as the server had them that wrote it.
+#[test]
+fn what_an_older_server_has_left_is_carried_out() {
+    on_sqlite(async |home| {
+        home.open().await.close().await;
+        let look = rusqlite::Connection::open(home.file()).unwrap();
+        look.execute_batch(
+            "INSERT INTO journal_statements
+             VALUES (300, 'INSERT INTO notes (key, owner, topic, value) VALUES ($1, $2, ''topic'', x''76'')');
+             INSERT INTO journal (writes) VALUES (x'ac020202016f020e616c696365406f6e652e74657374');",
+        )
+        .unwrap();
+        let opened = home.open().await;
+        assert_eq!(keys(&opened).await, ["o"]);
+        assert_eq!((rows(&look, "journal"), rows(&look, "journal_statements")), (0, 0));
+    });
+}
+
+#[test]
+fn a_row_that_cannot_be_is_damage_and_stays() {
+    on_sqlite(async |home| {
+        home.open().await.close().await;
+        let look = rusqlite::Connection::open(home.file()).unwrap();
+        for damaged in ["x'0101'", "x'0100'"] {
+            look.execute_batch(&format!(
+                "DELETE FROM journal; INSERT INTO journal (writes) VALUES ({damaged})"
+            ))
+            .unwrap();
+            assert!(matches!(open(&home.url).await, Err(StoreError::Corrupt(_))), "{damaged}");
+            assert_eq!(rows(&look, "journal"), 1);
+        }
+    });
+}
+
+/// The mistake of one is not that of all whose things stand in the journal with it.
+#[test]
+fn what_a_table_refuses_is_left_out_alone() {
+    on_sqlite(async |home| {
+        let opened = home.open().await;
+        home.run(
+            "CREATE TRIGGER refuse BEFORE INSERT ON notes WHEN NEW.key = 'bad' \
+             BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+        )
+        .await;
+        opened.write([note("topic", "a", "value")]).await;
+        opened.write([note("topic", "b", "value"), note("topic", "bad", "value")]).await;
+        opened.write([note("topic", "c", "value")]).await;
+        assert_eq!(keys(&opened).await, ["a", "c"]);
+        opened.write([note("topic", "d", "value")]).await;
+        assert_eq!(keys(&opened).await, ["a", "c", "d"]);
+    });
+}
