@@ -155,18 +155,8 @@ impl Journal {
             return Ok(0);
         }
         let transaction = begin(connection)?;
-        let statements = match self.carry_out(&transaction) {
-            Err(error @ StoreError::Refused(_)) => {
-                drop(transaction);
-                tracing::error!(%error, "what was committed is refused by its table");
-                self.carry_out_what_can_be(connection)?
-            }
-            done => {
-                let statements = done?;
-                transaction.commit().map_err(classify)?;
-                statements
-            }
-        };
+        let statements = self.carry_out(&transaction)?;
+        transaction.commit().map_err(classify)?;
         self.appends.clear();
         (self.writes, self.bytes) = (0, 0);
         self.ahead.clear();
@@ -192,31 +182,7 @@ impl Journal {
         for write in condense(&self.appends) {
             write.run(&mut runner);
         }
-        runner.end()
-    }
-
-    /// A mistake of one append is not that of the others. There is no such mistake that we know of.
-    fn carry_out_what_can_be(&self, connection: &mut Connection) -> Result<u64, StoreError> {
-        let mut transaction = begin(connection)?;
-        execute(&transaction, CLEAR, &[])?;
-        let mut statements = 0;
-        for append in &self.appends {
-            let part = transaction.savepoint().map_err(classify)?;
-            let mut runner = Runner { connection: &part, error: None, statements: 0 };
-            append.writes.iter().for_each(|write| write.run(&mut runner));
-            match runner.end() {
-                Ok(more) => {
-                    statements += more;
-                    part.commit().map_err(classify)?;
-                }
-                Err(error @ StoreError::Refused(_)) => {
-                    tracing::error!(%error, writes = ?append.writes.len(), "left out: its table refuses it");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        transaction.commit().map_err(classify)?;
-        Ok(statements)
+        runner.error.map_or(Ok(runner.statements), Err)
     }
 }
 
@@ -245,7 +211,7 @@ pub(super) fn carry_out_left(connection: &mut Connection) -> Result<(), StoreErr
     for mut row in left {
         for Statement { id, values } in Script::read(&row.blob(0)?)? {
             let text = texts.get(&id).ok_or_else(|| StoreError::Corrupt(format!("no statement {id}")))?;
-            execute(&transaction, text, &values)?;
+            carry_out(&transaction, text, &values)?;
         }
     }
     // Statements of former versions are not kept for ever.
@@ -261,6 +227,18 @@ type Place = (usize, usize);
 
 fn place(text: &'static str) -> Place {
     (text.as_ptr().addr(), text.len())
+}
+
+/// Carries a statement out. One that its table refuses has been answered, and what others have committed does not wait
+/// for it: it is left out. There is none that we know of.
+fn carry_out(connection: &Connection, sql: &str, values: &[Value<'_>]) -> Result<(), StoreError> {
+    match execute(connection, sql, values) {
+        Err(error @ StoreError::Refused(_)) => {
+            tracing::error!(%error, sql, "left out: what was committed is refused by its table");
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 /// Writes down statements instead of running them.
@@ -306,17 +284,11 @@ struct Runner<'a> {
     statements: u64,
 }
 
-impl Runner<'_> {
-    fn end(self) -> Result<u64, StoreError> {
-        self.error.map_or(Ok(self.statements), Err)
-    }
-}
-
 impl Sink for Runner<'_> {
     fn run(&mut self, sql: &'static str, values: &[Value<'_>]) {
         if self.error.is_none() {
             self.statements += 1;
-            self.error = execute(self.connection, sql, values).err();
+            self.error = carry_out(self.connection, sql, values).err();
         }
     }
 }
