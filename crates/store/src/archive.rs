@@ -85,11 +85,15 @@ impl Store {
     /// The number by which an archive is known inside; `None` before its first message. With it, whether its times
     /// do not follow its numbers.
     pub(crate) async fn archive_owner(&self, owner: &BareJid) -> Result<Option<(i64, bool)>, StoreError> {
-        const SQL: &str = "SELECT id, bent FROM archive_owners WHERE owner = $1";
-        let rows = self.db().read(About::Account(owner), SQL, vec![owned(owner)]).await?;
-        let Some(mut row) = rows.into_iter().next() else { return Ok(None) };
-        Ok(Some((row.integer(0)?, row.integer(1)? != 0)))
+        number_of(self.db().read(About::Account(owner), OWNER, vec![owned(owner)]).await?)
     }
+}
+
+const OWNER: &str = "SELECT id, bent FROM archive_owners WHERE owner = $1";
+
+fn number_of(rows: Vec<Row>) -> Result<Option<(i64, bool)>, StoreError> {
+    let Some(mut row) = rows.into_iter().next() else { return Ok(None) };
+    Ok(Some((row.integer(0)?, row.integer(1)? != 0)))
 }
 
 pub(crate) const STATE: &str = "SELECT o.cleared, l.peak, l.seq, l.at, f.seq, f.at FROM archive_owners o \

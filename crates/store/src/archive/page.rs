@@ -6,8 +6,9 @@ use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::Stanza;
 
 use super::ways::{ALL, WITH, WORDS_POSTGRES, WORDS_SQLITE, Way};
-use super::{RETRACTABLE, words};
-use crate::db::{About, Dialect, Row, Value, instant, micros, number, signed};
+use super::{OWNER, RETRACTABLE, number_of, words};
+use crate::accounts::owned;
+use crate::db::{About, Dialect, Query, Row, Value, instant, micros, number, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -100,17 +101,12 @@ impl Store {
         };
         let named: Vec<u64> =
             query.ids.iter().copied().chain(query.after).chain(query.before).chain(of_page).collect();
-        let Some((owner, bent)) = self.archive_owner(owner).await? else {
+        let (known, rows) = self.archive_rows(owner, &named).await?;
+        let Some((owner, bent)) = known else {
             let empty = ArchivePage { complete: true, count: query.count.then_some(0), ..Default::default() };
             return Ok(named.is_empty().then_some(empty));
         };
-        let mut rows = Vec::new();
-        for seq in &named {
-            match self.archive_row(owner, *seq).await? {
-                Some(row) => rows.push(row),
-                None => return Ok(None),
-            }
-        }
+        let Some(mut rows) = rows.into_iter().collect::<Option<Vec<Found>>>() else { return Ok(None) };
         if !query.ids.is_empty() {
             rows.truncate(query.ids.len());
             return Ok(Some(chosen(query, rows)));
@@ -133,18 +129,14 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn archive_ends(&self, owner: &BareJid) -> Result<Option<[(u64, SystemTime); 2]>, StoreError> {
-        const FIRST: &str = "SELECT seq, at FROM archive WHERE owner = $1 ORDER BY seq LIMIT 1";
-        const LAST: &str = "SELECT seq, at FROM archive WHERE owner = $1 ORDER BY seq DESC LIMIT 1";
-        let Some((owner, _)) = self.archive_owner(owner).await? else { return Ok(None) };
-        let mut ends = Vec::new();
-        for sql in [FIRST, LAST] {
-            let Some(mut row) =
-                self.db().read(About::TheSame, sql, vec![owner.into()]).await?.into_iter().next()
-            else {
-                return Ok(None);
-            };
-            ends.push((number(row.integer(0)?)?, instant(row.integer(1)?)?));
-        }
+        const FIRST: &str = "SELECT seq, at FROM archive \
+             WHERE owner = (SELECT id FROM archive_owners WHERE owner = $1) ORDER BY seq LIMIT 1";
+        const LAST: &str = "SELECT seq, at FROM archive \
+             WHERE owner = (SELECT id FROM archive_owners WHERE owner = $1) ORDER BY seq DESC LIMIT 1";
+        let queries = [FIRST, LAST].map(|sql| Query { sql, values: vec![owned(owner)] });
+        let ends = self.db().read_all(About::Account(owner), queries.into()).await?.into_iter().flatten();
+        let end = |mut row: Row| Ok((number(row.integer(0)?)?, instant(row.integer(1)?)?));
+        let ends: Vec<(u64, SystemTime)> = ends.map(end).collect::<Result<_, StoreError>>()?;
         Ok(ends.try_into().ok())
     }
 
@@ -174,13 +166,22 @@ impl Store {
         self.db().read(About::TheSame, SQL, values).await?.into_iter().next().map(message).transpose()
     }
 
-    async fn archive_row(&self, owner: i64, seq: u64) -> Result<Option<Found>, StoreError> {
-        const SQL: &str = "SELECT a.seq, a.at, b.xml, a.peer, a.device FROM archive a \
-             JOIN archive_bodies b ON b.place = a.body WHERE a.owner = $1 AND a.seq = $2";
-        let rows = self.db().read(About::TheSame, SQL, vec![owner.into(), signed(seq).into()]).await?;
-        let Some(mut row) = rows.into_iter().next() else { return Ok(None) };
-        let (peer, device) = (row.text(3)?, row.maybe_text(4)?);
-        Ok(Some(Found { message: message(row)?, peer, device }))
+    /// By which number an archive is known inside, whether its times do not follow its numbers, and its messages of
+    /// these numbers: asked for at once, as the way there and back costs more than what is found.
+    async fn archive_rows(
+        &self,
+        owner: &BareJid,
+        named: &[u64],
+    ) -> Result<(Known, Vec<Option<Found>>), StoreError> {
+        const ROW: &str = "SELECT a.seq, a.at, b.xml, a.peer, a.device FROM archive a \
+             JOIN archive_bodies b ON b.place = a.body \
+             WHERE a.owner = (SELECT id FROM archive_owners WHERE owner = $1) AND a.seq = $2";
+        let row = |seq: &u64| Query { sql: ROW, values: vec![owned(owner), signed(*seq).into()] };
+        let mut queries = vec![Query { sql: OWNER, values: vec![owned(owner)] }];
+        queries.extend(named.iter().map(row));
+        let mut answers = self.db().read_all(About::Account(owner), queries).await?.into_iter();
+        let known = number_of(answers.next().unwrap_or_default())?;
+        Ok((known, answers.map(found).collect::<Result<_, _>>()?))
     }
 
     /// Times become numbers where they follow them, so that what lies outside is not even looked at.
@@ -279,6 +280,15 @@ impl Store {
         let rows = self.db().read(About::TheSame, way.count, values).await?;
         rows.into_iter().next().map_or(Ok(0), |mut row| number(row.integer(0)?))
     }
+}
+
+/// See [`Store::archive_owner`].
+type Known = Option<(i64, bool)>;
+
+fn found(rows: Vec<Row>) -> Result<Option<Found>, StoreError> {
+    let Some(mut row) = rows.into_iter().next() else { return Ok(None) };
+    let (peer, device) = (row.text(3)?, row.maybe_text(4)?);
+    Ok(Some(Found { message: message(row)?, peer, device }))
 }
 
 impl Search<'_> {
