@@ -65,9 +65,7 @@ impl Sqlite {
         let lock = lock(&path)?;
         let mut writer = connect(&path)?;
         let journal = prepare_file(&mut writer)?;
-        let readers =
-            (0..reader_count()).map(|_| connect_reader(&path)).collect::<Result<Vec<_>, StoreError>>()?;
-        let checkpoints = start_checkpoints(connect(&path)?)?;
+        let checkpoints = start_checkpoints(path.clone())?;
 
         let (log, reads) = (Log::new(0), Arc::new(Reads::default()));
         let (ahead, questions) = (journal.ahead(), Arc::new(Questions::default()));
@@ -75,10 +73,10 @@ impl Sqlite {
         let (threads, thread) = watch::channel(());
         // Whatever ends the writer, and if it is never begun.
         let ending = Ending { log: log.clone(), questions: questions.clone(), reads: reads.clone() };
-        for (number, connection) in readers.into_iter().enumerate() {
-            let (reads, open) = (reads.clone(), thread.clone());
+        for number in 0..reader_count() {
+            let (reads, path, open) = (reads.clone(), path.clone(), thread.clone());
             spawn(format!("store-read-{number}"), move || {
-                reads.answer_all(connection);
+                reads.answer_all(|| connect_reader(&path));
                 drop(open);
             })?;
         }

@@ -94,8 +94,10 @@ impl Reads {
         self.asked.notify_all();
     }
 
-    /// A reader's life. What was asked before the end is still answered.
-    pub(super) fn answer_all(&self, connection: Connection) {
+    /// A reader's life. What was asked before the end is still answered. It connects when it is asked for the first
+    /// time: a small server may never need more than one.
+    pub(super) fn answer_all(&self, connect: impl Fn() -> Result<Connection, StoreError>) {
+        let mut connection: Option<Connection> = None;
         loop {
             let mut state = self.state.lock();
             let question = loop {
@@ -108,7 +110,13 @@ impl Reads {
                 self.asked.wait(&mut state);
             };
             drop(state);
-            question.answer_from(&connection);
+            match connection.take().map_or_else(&connect, Ok) {
+                Ok(open) => {
+                    question.answer_from(&open);
+                    connection = Some(open);
+                }
+                Err(error) => drop(question.answer.send(Err(error))),
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -11,8 +12,8 @@ use rusqlite::Connection;
 
 use super::journal::Journal;
 use super::readers::{Question, Questions, Reads};
-use super::spawn;
 use super::values::classify;
+use super::{connect, spawn};
 use crate::error::StoreError;
 use crate::log::{Append, Log, Next};
 
@@ -153,13 +154,14 @@ const NOTHING: u64 = 0;
 const CHECKPOINT: u64 = 1;
 const END: u64 = 2;
 
-pub(super) fn start_checkpoints(connection: Connection) -> Result<Checkpoints, StoreError> {
+pub(super) fn start_checkpoints(path: PathBuf) -> Result<Checkpoints, StoreError> {
     let wished = Arc::new(AtomicU64::new(NOTHING));
     let told = wished.clone();
     let thread = spawn("store-checkpoint".to_owned(), move || {
+        let mut connection = None;
         loop {
             match told.swap(NOTHING, Ordering::AcqRel) {
-                CHECKPOINT => fold(&connection),
+                CHECKPOINT => connection = fold(connection, &path),
                 END => return,
                 _ => thread::park(),
             }
@@ -168,11 +170,18 @@ pub(super) fn start_checkpoints(connection: Connection) -> Result<Checkpoints, S
     Ok(Checkpoints { wished, thread })
 }
 
-fn fold(connection: &Connection) {
-    // PASSIVE never makes the writer wait.
-    if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)") {
-        tracing::warn!(error = %classify(error), "the write-ahead log could not be folded into the file; later");
-    }
+/// Returns the connection, if there is one: a small server may never need it.
+fn fold(connection: Option<Connection>, path: &Path) -> Option<Connection> {
+    let folded = connection.map_or_else(|| connect(path), Ok).and_then(|connection| {
+        // PASSIVE never makes the writer wait.
+        connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)").map_err(classify)?;
+        Ok(connection)
+    });
+    folded
+        .inspect_err(
+            |error| tracing::warn!(%error, "the write-ahead log could not be folded into the file; later"),
+        )
+        .ok()
 }
 
 impl Checkpoints {
