@@ -34,12 +34,18 @@ const PATIENCE: usize = 4;
 
 /// Whose things may be ahead of the tables. Clones are the same.
 #[derive(Clone, Default)]
-pub(in crate::db) struct Ahead(Arc<(Mutex<Set<BareJid>>, AtomicBool)>);
+pub(in crate::db) struct Ahead(Arc<Whose>);
+
+#[derive(Default)]
+struct Whose {
+    accounts: Mutex<Set<BareJid>>,
+    everybody: AtomicBool,
+}
 
 impl Ahead {
     /// Whether tables do not show all that was committed of that.
     pub(in crate::db) fn concerns(&self, about: About<'_>) -> bool {
-        let (accounts, everybody) = (&self.0.0, &self.0.1);
+        let Whose { accounts, everybody } = &*self.0;
         match about {
             About::TheSame => false,
             _ if everybody.load(Ordering::Acquire) => true,
@@ -49,21 +55,21 @@ impl Ahead {
     }
 
     fn add(&self, writes: &[Write]) {
-        let mut accounts = self.0.0.lock();
+        let mut accounts = self.0.accounts.lock();
         for write in writes {
             match write.whose() {
                 Some(account) if accounts.contains(account) => {}
                 Some(account) => {
                     accounts.insert(account.clone());
                 }
-                None => self.0.1.store(true, Ordering::Release),
+                None => self.0.everybody.store(true, Ordering::Release),
             }
         }
     }
 
     fn clear(&self) {
-        self.0.0.lock().clear();
-        self.0.1.store(false, Ordering::Release);
+        self.0.accounts.lock().clear();
+        self.0.everybody.store(false, Ordering::Release);
     }
 }
 
