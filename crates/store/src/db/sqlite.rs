@@ -63,8 +63,9 @@ impl Sqlite {
         // Under whatever name it is opened, it is one file and has one lock.
         let path = path.canonicalize().map_err(|error| trouble(path, &error))?;
         let lock = lock(&path)?;
-        let mut writer = connect(&path)?;
-        let journal = prepare_file(&mut writer)?;
+        let writer = connect_writer(&path)?;
+        // By a connection of its own: what this takes of memory goes with it.
+        let journal = prepare(&mut connect(&path)?)?;
         let checkpoints = start_checkpoints(path.clone())?;
 
         let (log, reads) = (Log::new(0), Arc::new(Reads::default()));
@@ -225,9 +226,9 @@ fn connect_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// What every connection relies on: the write-ahead log, the newest schema, and tables that show all that was
-/// committed.
-fn prepare_file(writer: &mut Connection) -> Result<Journal, StoreError> {
+/// The one that has the write-ahead log made, on which all others rely.
+fn connect_writer(path: &Path) -> Result<Connection, StoreError> {
+    let writer = connect(path)?;
     let mode: String =
         writer.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(classify)?;
     if mode != "wal" {
@@ -236,10 +237,9 @@ fn prepare_file(writer: &mut Connection) -> Result<Journal, StoreError> {
     writer.pragma_update(None, "wal_autocheckpoint", WRITER_CHECKPOINT_PAGES).map_err(classify)?;
     // Negative: KiB instead of pages.
     writer.pragma_update(None, "cache_size", -WRITER_CACHE_KIB).map_err(classify)?;
-    let journal = prepare(writer)?;
     // What cannot be written down can still be looked at, see `Journal::look`.
     writer.pragma_update(None, "cache_spill", false).map_err(classify)?;
-    Ok(journal)
+    Ok(writer)
 }
 
 /// Carries out what a crash has left, then brings the schema up to date.
@@ -282,8 +282,7 @@ mod tests {
     fn every_connection_syncs_each_commit() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store.db");
-        let mut writer = connect(&path).unwrap();
-        prepare_file(&mut writer).unwrap();
+        let writer = connect_writer(&path).unwrap();
         for connection in [writer, connect(&path).unwrap(), connect_reader(&path).unwrap()] {
             let setting = |name: &str| -> String {
                 let sql = format!("SELECT CAST(\"{name}\" AS TEXT) FROM pragma_{name}");
