@@ -30,7 +30,8 @@ alice < <iq type='result' id='5'/>
 alice > <iq type='set' id='6'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:example:tune'>
     <item id='current'><tune xmlns='urn:example:tune'>Magnificat</tune></item></publish></pubsub></iq>
 alice < <iq type='result' id='6'>...</iq>
-alice > <iq type='set' id='7'><pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><affiliations node='urn:example:tune'>
+alice > <iq type='set' id='7'><pubsub xmlns='http://jabber.org/protocol/pubsub#owner'>
+    <affiliations node='urn:example:tune'>
     <affiliation jid='dave@two.test' affiliation='outcast'/></affiliations></pubsub></iq>
 alice < <iq type='result' id='7'/>
 alice disconnects

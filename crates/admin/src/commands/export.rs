@@ -168,7 +168,7 @@ fn of_client(xml: &[u8]) -> Option<Element> {
     xml::parse(&whole, xml::Limits::default()).ok()?.children().next().cloned()
 }
 
-/// XEP-0227 §4.10: nodes as they are configured, with who is what to them, and their items from the oldest to the newest.
+/// XEP-0227 §4.10: nodes as they are configured, with who is what to them, and their items, the oldest first.
 async fn published(store: &Store, owner: &BareJid) -> Result<Vec<Element>, StoreError> {
     let nodes = Nodes::load(store.nodes(owner).await?, &Limits::default());
     let mut configured = Element::new(ns::PUBSUB_OWNER, "pubsub");
