@@ -2,6 +2,7 @@
 //! of its sessions want it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use step::Read;
 use step::{Return, Returned, Roster, SessionId, Sessions, Step, Wish};
@@ -14,6 +15,9 @@ use xmpp::xml::{self, Element};
 use crate::access::Owner;
 use crate::config::SendLast;
 use crate::node::{Node, Nodes};
+
+/// After this time it is asked again for what could not be read.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// An item as an event shows it.
 pub(crate) fn item(id: &str, payload: Option<Element>) -> Element {
@@ -96,14 +100,24 @@ fn is_kept(node: &Node) -> bool {
 
 fn ask(owner: &Owner<'_>, nodes: Vec<String>, to: Jid, step: &mut Step<'_>) {
     if !nodes.is_empty() {
-        step.read(Read::LastItems { owner: owner.account.clone(), nodes }, Return::News(Box::new(to)));
+        let back = Return::News(Box::new(to), nodes.clone());
+        step.read(Read::LastItems { owner: owner.account.clone(), nodes }, back);
     }
 }
 
-/// The last items have been read: whoever wanted them hears them, with the time at which they were published.
-pub fn returned(nodes: &Nodes, owner: &Owner<'_>, to: &Jid, came: Returned, step: &mut Step<'_>) {
-    // What cannot be read now is told with what is published next.
-    let Returned::LastItems(found) = came else { return };
+/// The last items have been read: whoever wanted them hears them, with the time at which they were published. What
+/// could not be read is asked for again.
+pub fn returned(
+    nodes: &Nodes,
+    owner: &Owner<'_>,
+    to: Jid,
+    wanted: Vec<String>,
+    came: Returned,
+    step: &mut Step<'_>,
+) {
+    let Returned::LastItems(found) = came else {
+        return step.after(AGAIN_AFTER, Return::NewsAgain(Box::new(to), wanted));
+    };
     for (name, last) in found {
         let Some(node) = nodes.find(&name).filter(|node| owner.shows(node, &to.bare()).is_ok()) else {
             continue;
@@ -118,6 +132,11 @@ pub fn returned(nodes: &Nodes, owner: &Owner<'_>, to: &Jid, came: Returned, step
             false => step.notify(name.as_str().into(), event),
         }
     }
+}
+
+/// The time has come to ask again for what could not be read.
+pub fn again(owner: &Owner<'_>, to: Jid, wanted: Vec<String>, step: &mut Step<'_>) {
+    ask(owner, wanted, to, step);
 }
 
 /// Something was published that the account's sessions may want: those hear it that have asked for it by their

@@ -36,8 +36,11 @@ pub fn to_account(a: &mut Account, back: Return, what: Returned, step: &mut Step
         (Return::Nodes(asked), what) => {
             a.with_nodes(|nodes, owner| pep::returned(nodes, owner, asked, what, step));
         }
-        (Return::News(to), what) => {
-            a.with_nodes(|nodes, owner| news::returned(nodes, owner, &to, what, step));
+        (Return::News(to, wanted), what) => {
+            a.with_nodes(|nodes, owner| news::returned(nodes, owner, *to, wanted, what, step));
+        }
+        (Return::NewsAgain(to, wanted), _) => {
+            a.with_nodes(|_, owner| news::again(owner, *to, wanted, step));
         }
         (Return::Capabilities(session, told), what) => {
             let learnt = caps::clients::returned(&mut a.sessions, &a.jid, session, told, what, step);

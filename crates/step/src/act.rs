@@ -224,8 +224,10 @@ pub enum Return {
     Retraction(Box<Retraction>),
     /// What somebody asked of the account's nodes (XEP-0060).
     Nodes(Asked),
-    /// The last news that this address wants.
-    News(Box<Jid>),
+    /// The last items of these nodes, which this address wants.
+    News(Box<Jid>, Vec<String>),
+    /// The time to ask for them again, since they could not be read.
+    NewsAgain(Box<Jid>, Vec<String>),
     /// What this session wants, by the capabilities that it tells.
     Capabilities(SessionId, Box<Told>),
 }
@@ -261,7 +263,8 @@ impl Return {
             Return::ArchiveEnds { .. } => "ArchiveEnds",
             Return::Retraction(_) => "Retraction",
             Return::Nodes(_) => "Nodes",
-            Return::News(_) => "News",
+            Return::News(..) => "News",
+            Return::NewsAgain(..) => "NewsAgain",
             Return::Capabilities(..) => "Capabilities",
         }
     }
@@ -281,7 +284,8 @@ impl Return {
             | Return::Resumption(..)
             | Return::ArchiveEnds { .. }
             | Return::Retraction(_)
-            | Return::News(_)
+            | Return::News(..)
+            | Return::NewsAgain(..)
             | Return::Capabilities(..) => None,
             Return::Push => None,
         }
