@@ -88,12 +88,17 @@ async fn capabilities(node: &Node, hash: String, ver: String) -> Result<Option<W
     }
     let Some(found) = node.store.capabilities(&key.0, &key.1).await? else { return Ok(None) };
     let wanted: Wanted = found.into_iter().map(Arc::from).collect();
+    learn(node, key, wanted.clone());
+    Ok(Some(wanted))
+}
+
+/// What clients want that tell this hash is known from now on. It is proven: it needs no commit.
+pub fn learn(node: &Node, told: (String, String), wanted: Wanted) {
     let mut known = node.capabilities.lock();
     if known.len() >= CAPABILITIES_AT_HAND {
         known.clear();
     }
-    known.insert(key, wanted.clone());
-    Ok(Some(wanted))
+    known.insert(told, wanted);
 }
 
 fn refused(error: &StoreError) -> Returned {

@@ -28,6 +28,8 @@ pub enum Act {
     Notify(Arc<str>, Stanza),
     /// Tell an account that a session wants its last news.
     Wish(BareJid, Wish),
+    /// Have all accounts know at once what clients want that tell this hash, by its function and itself.
+    Learnt((String, String), Wanted),
     /// Write the stanza to one of the account's own sessions.
     Deliver(SessionId, Stanza),
     /// Write the stanza to one of several sessions that all have it, in one form or another. If one leaves before it

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use xmpp::jid::BareJid;
 
 use crate::accounts::owned;
-use crate::db::{Query, Row, Sink, Value, instant, micros, number, signed};
+use crate::db::{About, Query, Row, Sink, Value, instant, micros, number, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -74,7 +74,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn nodes(&self, owner: &BareJid) -> Result<Vec<NodeRecord>, StoreError> {
-        nodes(self.db().read(NODES, vec![owned(owner)]).await?)
+        nodes(self.db().read(About::Account(owner), NODES, vec![owned(owner)]).await?)
     }
 
     /// The ids and bytes of all items of a node, in the order of their publication.
@@ -122,7 +122,7 @@ impl Store {
             let last = index[to - 1].0;
             let values =
                 vec![owned(owner), node.to_owned().into(), signed(first).into(), signed(last).into()];
-            let rows = self.db().read(SQL, values).await?;
+            let rows = self.db().read(About::TheSame, SQL, values).await?;
             found.items = rows.into_iter().map(item).collect::<Result<_, _>>()?;
         }
         Ok(Some(found))
@@ -149,7 +149,7 @@ impl Store {
             let values = vec![owned(owner), node.to_owned().into(), id.clone().into()];
             queries.push(Query { sql: SQL, values });
         }
-        let answers = self.db().read_all(queries).await?;
+        let answers = self.db().read_all(About::TheSame, queries).await?;
         let items = answers.into_iter().flatten().map(item).collect::<Result<_, _>>()?;
         Ok(ItemsFound { items, index: 0, count: index.len(), complete })
     }
@@ -166,7 +166,7 @@ impl Store {
         const SQL: &str = "SELECT id, seq, at, xml FROM node_items WHERE owner = $1 AND node = $2 \
              ORDER BY seq DESC LIMIT 1";
         let query = |node: &String| Query { sql: SQL, values: vec![owned(owner), node.clone().into()] };
-        let answers = self.db().read_all(nodes.iter().map(query).collect()).await?;
+        let answers = self.db().read_all(About::Account(owner), nodes.iter().map(query).collect()).await?;
         let named = nodes.iter().cloned().zip(answers);
         named
             .filter_map(|(node, rows)| Some(rows.into_iter().next().map(item)?.map(|item| (node, item))))
@@ -176,7 +176,8 @@ impl Store {
     /// The places, ids and bytes of all items of a node, in the order of their publication.
     async fn index(&self, owner: &BareJid, node: &str) -> Result<Vec<(u64, String, u64)>, StoreError> {
         const SQL: &str = "SELECT seq, id, bytes FROM node_items WHERE owner = $1 AND node = $2 ORDER BY seq";
-        let rows = self.db().read(SQL, vec![owned(owner), node.to_owned().into()]).await?;
+        let rows =
+            self.db().read(About::Account(owner), SQL, vec![owned(owner), node.to_owned().into()]).await?;
         let one = |mut row: Row| Ok((number(row.integer(0)?)?, row.text(1)?, number(row.integer(2)?)?));
         rows.into_iter().map(one).collect()
     }

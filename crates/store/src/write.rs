@@ -240,6 +240,8 @@ pub enum Write {
     },
     /// Clients that tell this hash can do what one has shown that tells it (XEP-0115 §5.4).
     CapabilitiesKeep {
+        /// Whose client has shown it.
+        by: BareJid,
         /// The name of the hash function.
         hash: String,
         /// The hash.
@@ -345,6 +347,12 @@ impl Write {
             | Write::SessionsForget { owner }
             | Write::OweNothing { owner, .. }
             | Write::SessionForget { owner, .. }
+            | Write::NodePut { owner, .. }
+            | Write::NodeRemove { owner, .. }
+            | Write::NodePurge { owner, .. }
+            | Write::ItemPut { owner, .. }
+            | Write::ItemRemove { owner, .. }
+            | Write::CapabilitiesKeep { by: owner, .. }
             | Write::Note { owner, .. } => Some(owner),
             Write::ArchiveKeep(message) => Some(&message.owner),
             Write::ArchiveClear(clearing) => clearing.account(),
@@ -406,7 +414,7 @@ impl Write {
             Write::NodePurge { owner, node } => nodes::purge(owner, node, sink),
             Write::ItemPut { owner, node, item } => nodes::put_item(owner, node, item, sink),
             Write::ItemRemove { owner, node, id } => nodes::remove_item(owner, node, id, sink),
-            Write::CapabilitiesKeep { hash, ver, at, wants } => {
+            Write::CapabilitiesKeep { hash, ver, at, wants, .. } => {
                 capabilities::keep(hash, ver, *at, wants, sink)
             }
             Write::Note { owner, topic, key, value } => {

@@ -2,7 +2,7 @@
 
 use store::{ItemsFound, ItemsWanted, NodeItem, NodeRecord, Write};
 
-use crate::home::{Opened, at, jid, on_both};
+use crate::home::{Opened, at, jid, on_both, until};
 
 const OWNER: &str = "alice@one.test";
 /// More than all that is put here.
@@ -132,6 +132,7 @@ fn capabilities_are_known_once_one_has_proven_them() {
     on_both(async |home| {
         let opened = home.open().await;
         let keep = |ver: &str, wants: &[&str]| Write::CapabilitiesKeep {
+            by: jid(OWNER),
             hash: "sha-1".to_owned(),
             ver: ver.to_owned(),
             at: at(1),
@@ -139,6 +140,7 @@ fn capabilities_are_known_once_one_has_proven_them() {
         };
         opened.write([keep("a", &["urn:x", "urn:y"]), keep("b", &["old"]), keep("b", &[])]).await;
         let known = async |hash: &str, ver: &str| opened.store.capabilities(hash, ver).await.unwrap();
+        until(async || known("sha-1", "b").await).await;
         assert_eq!(known("sha-1", "a").await, Some(vec!["urn:x".to_owned(), "urn:y".to_owned()]));
         assert_eq!(known("sha-1", "b").await, Some(Vec::new()));
         assert_eq!(known("sha-256", "a").await, None);
@@ -151,17 +153,17 @@ fn capabilities_that_were_learnt_first_make_room() {
     on_both(async |home| {
         let opened = home.open().await;
         let keep = |number: u64| Write::CapabilitiesKeep {
+            by: jid(OWNER),
             hash: "sha-1".to_owned(),
             ver: number.to_string(),
             at: at(number),
             wants: Vec::new(),
         };
         let last = store::CAPABILITIES_MAX + 2;
-        // In two groups, as what is appended at once has a limit.
-        opened.write((1..=last / 2).map(keep).collect::<Vec<_>>()).await;
-        opened.write((last / 2 + 1..=last).map(keep).collect::<Vec<_>>()).await;
+        opened.write((1..=last).map(keep).collect::<Vec<_>>()).await;
         let known =
             async |number: u64| opened.store.capabilities("sha-1", &number.to_string()).await.unwrap();
+        until(async || known(last).await).await;
         assert!(known(1).await.is_none() && known(2).await.is_none());
         assert!(known(3).await.is_some() && known(last).await.is_some());
         let count = home.ask("SELECT CAST(COUNT(*) AS TEXT) FROM capabilities").await;

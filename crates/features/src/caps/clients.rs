@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use step::{Read, Return, Returned, SessionId, Sessions, Step, Told, Wanted, Wishes};
+use step::{Act, Read, Return, Returned, SessionId, Sessions, Step, Told, Wanted, Wishes};
 use store::Write;
 use xmpp::jid::BareJid;
 use xmpp::ns;
@@ -123,11 +123,14 @@ pub fn answered(
     };
     let proof = proof(&told, &info);
     let wanted = if proof == Proof::Belied { Vec::new() } else { wanted(&info) };
+    let list: Wanted = wanted.iter().map(|node| Arc::from(node.as_str())).collect();
     if proof == Proof::Holds {
         let Told { hash, ver, .. } = (*told).clone();
-        step.write(Write::CapabilitiesKeep { hash, ver, at: step.wall, wants: wanted.clone() });
+        let by = session.jid.bare();
+        step.act(Act::Learnt((hash.clone(), ver.clone()), list.clone()));
+        step.write(Write::CapabilitiesKeep { by, hash, ver, at: step.wall, wants: wanted });
     }
-    session.wishes = Wishes::Known(told, wanted.iter().map(|node| Arc::from(node.as_str())).collect());
+    session.wishes = Wishes::Known(told, list);
     Some(Learnt::Wishes(id))
 }
 
