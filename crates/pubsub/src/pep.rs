@@ -70,7 +70,8 @@ pub const PERSONAL_CARD: Card = Card {
     version: "1.2.2",
     title: "Personal Eventing Protocol",
     host: &[PUBLISH_OPTIONS],
-    note: "Contacts on this server hear of what is new; those on others will, once servers talk to one another.",
+    note: "Contacts on this server hear of what is new; those on others will, once servers talk to one another. \
+           Which device has published is not told (§4.3.1).",
     ..Card::PLAIN
 };
 

@@ -59,8 +59,9 @@ fn take_in(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
 /// the session had not been there, unless another session has it too.
 pub fn undelivered(a: &mut Account, taken_back: Vec<Undelivered>, step: &mut Step<'_>) {
     for Undelivered { stanza, at, shared, lsn } in taken_back {
-        // News are told again when a session comes that wants them.
-        let is_news = stanza.type_ == Type::Headline && stanza.has_ns(ns::PUBSUB_EVENT);
+        // News are told again when a session comes that wants them. No client writes from a bare address.
+        let from_account = stanza.from.as_ref().is_some_and(Jid::is_bare);
+        let is_news = stanza.kind == Kind::Message && from_account && stanza.has_ns(ns::PUBSUB_EVENT);
         if is_news || archive::is_result(&stanza, &a.jid) {
             continue;
         }
