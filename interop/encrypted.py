@@ -1,8 +1,7 @@
 """What people live through who encrypt end to end: it passes untouched, and nobody between them reads it.
 
-OMEMO (XEP-0384) needs PEP for its keys, which the server does not have yet: profanity asks the bare addresses for the
-node `eu.siacs.conversations.axolotl.devicelist`, hears service-unavailable, and sends nothing. So what it would send is
-sent by slixmpp, and two profanities talk by OTR."""
+Two profanities talk by OMEMO (XEP-0384), whose keys they find by PEP, and by OTR. What other clients send by OMEMO is
+sent by slixmpp."""
 
 from client import Entrance
 from clients import client
@@ -21,6 +20,11 @@ OMEMO = """<encrypted xmlns="eu.siacs.conversations.axolotl"><header sid="27183"
 def tell_omemo(house, report):
     """OMEMO messages reach every device of both as they were sent, and are archived so."""
     _tell(_omemo, [client("slixmpp") for _ in range(4)], house, report)
+
+
+def tell_omemo_of_two(house, report):
+    """Two profanities find each other's keys and talk by OMEMO; another device gets it, and the archive has it."""
+    _tell(_omemo_of_two, [Profanity(), Profanity(), client("slixmpp")], house, report)
 
 
 def tell_otr(house, report):
@@ -66,6 +70,59 @@ def _omemo(phone, laptop, other_phone, other_laptop, house, report):
 
     for device in (phone, laptop, other_phone):
         device.logout()
+
+
+def _omemo_of_two(one, two, device, house, report):
+    name = one.name
+    me, other = house.add("one"), house.add("two")
+
+    with report.check(name, "publishes its keys for OMEMO, and finds those of another profanity"):
+        for who, account in ((one, me), (two, other)):
+            who.login(account, house, Entrance.STARTTLS, house.certificate)
+        one.subscribe(other.jid)
+        two.expect_request(me.jid)
+        two.approve(me.jid)
+        two.subscribe(me.jid)
+        one.expect_request(other.jid)
+        one.approve(other.jid)
+        one.expect_roster(other.jid, "both")
+        two.expect_roster(me.jid, "both")
+        device.login(other, house, Entrance.STARTTLS, house.certificate)
+        device.copies()
+        for who in (one, two):
+            who.make_omemo_keys()
+        for who, contact, device_of_contact in ((one, other, two), (two, me, one)):
+            fingerprint = device_of_contact.omemo_fingerprint()
+            if (found := who.start_omemo(contact.jid)) != {fingerprint}:
+                raise AssertionError(f"{contact.jid} is known by {fingerprint}, but found was {found}")
+            who.trust_omemo(contact.jid, fingerprint)
+
+    with report.check(name, "talks by OMEMO with it, both ways"):
+        one.whisper(other.jid, "sealed <words>")
+        two.expect_whisper(me.jid, "sealed <words>")
+        two.whisper(me.jid, "an answer & more")
+        one.expect_whisper(other.jid, "an answer & more")
+        one.whisper(other.jid, "the last word")
+        two.expect_whisper(me.jid, "the last word")
+
+    with report.check(name, "has its words on the other's other device and in the archive, byte for byte") as said:
+        sealed = [*one.sealed(), *two.sealed()]
+        if len(sealed) != 3:
+            raise AssertionError(f"three messages should have left, not {sealed}")
+        for text in sealed:
+            device.expect_heard(text, 1)
+        if len(bodies := device.archive(me.jid)) != 3:
+            raise AssertionError(f"three should be in the archive, not {bodies}")
+        for text in sealed:
+            device.expect_heard(text, 2)
+        words = ("sealed <words>", "sealed &lt;words", "an answer", "the last word")
+        passed = [*one.passed(), *two.passed(), *bodies]
+        if any(word in body for body in passed for word in words):
+            raise AssertionError(f"this passed: {passed}")
+        said(f"{len(sealed)} messages of OMEMO passed")
+
+    for it in (one, two, device):
+        it.logout()
 
 
 def _otr(one, two, reader, house, report):

@@ -27,6 +27,13 @@ alice > <iq type='set' id='4'><block xmlns='urn:xmpp:blocking'>
 alice < <iq type='result' id='4'/>
 alice > <iq type='set' id='5'><enable xmlns='urn:xmpp:push:0' jid='push.test' node='the-node'/></iq>
 alice < <iq type='result' id='5'/>
+alice > <iq type='set' id='6'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:example:tune'>
+    <item id='current'><tune xmlns='urn:example:tune'>Magnificat</tune></item></publish></pubsub></iq>
+alice < <iq type='result' id='6'>...</iq>
+alice > <iq type='set' id='7'><pubsub xmlns='http://jabber.org/protocol/pubsub#owner'>
+    <affiliations node='urn:example:tune'>
+    <affiliation jid='dave@two.test' affiliation='outcast'/></affiliations></pubsub></iq>
+alice < <iq type='result' id='7'/>
 alice disconnects
 bob > <presence to='{alice.bare}' type='subscribe'/>
 bob > <message to='{alice.bare}' type='chat'><body>where are you?</body></message>
@@ -34,13 +41,16 @@ bob < (nothing)
 ";
 
 /// What each of the things above is known by.
-const TRACES: [&str; 8] = [
+const TRACES: [&str; 11] = [
     "name=\"Carol\"",
     "friends",
     "Alice Liddell",
     "here be dragons",
     "mallory@two.test",
     "the-node",
+    "pubsub#access_model",
+    "dave@two.test",
+    "Magnificat",
     "where are you?",
     "bob@two.test",
 ];
@@ -95,7 +105,9 @@ fn is_shown_and_erased(house: &Waxwing) {
         .collect();
     assert_eq!(lines[0], ["erased", "alice@one.test"]);
     assert!(
-        lines.contains(&vec!["contacts", "1"]) && lines.contains(&vec!["archived messages", "1"]),
+        lines.contains(&vec!["contacts", "1"])
+            && lines.contains(&vec!["archived messages", "1"])
+            && lines.contains(&vec!["published items", "1"]),
         "{erased}"
     );
     assert!(order(&["user", "export", "alice@one.test"]).unwrap_err().contains("no account"));

@@ -157,6 +157,41 @@ class Profanity(Client):
         self._screen.expect(rf"~ {contact}/\S+: {re.escape(body)}$")
         self._to_console()
 
+    def make_omemo_keys(self):
+        """Makes the keys by which it is known in OMEMO, and publishes them."""
+        self._to_console()
+        self._screen.type("/omemo gen")
+        self._screen.expect("Going to publish own device ID")
+
+    def start_omemo(self, contact):
+        """Encrypts with OMEMO from now on, for whichever of the contact's devices it trusts; returns their fingerprints,
+        which it has by their keys."""
+        self._to_chat(contact)
+        self._screen.type("/omemo start")
+        self._screen.expect(r"\A.*\[OMEMO\]")
+        pattern = rf"{contact}'s OMEMO fingerprint: ([0-9a-f-]+)"
+        self._screen.ask("/omemo fingerprint", pattern)
+        found = set(re.findall(pattern, self._screen.text()))
+        self._to_console()
+        return found
+
+    def trust_omemo(self, contact, fingerprint):
+        """Trusts a device of the contact."""
+        self._to_chat(contact)
+        self._screen.type(f"/omemo trust {fingerprint}")
+        self._screen.ask("/omemo fingerprint", rf"fingerprint: {fingerprint} \(trusted\)")
+        self._to_console()
+
+    def omemo_fingerprint(self):
+        """Its own."""
+        self._to_console()
+        self._screen.type("/omemo fingerprint")
+        return self._screen.expect(r"Your OMEMO fingerprint: ([0-9a-f-]+)")[1]
+
+    def sealed(self):
+        """The encrypted part of all messages that it sent by OMEMO, as it left."""
+        return re.findall(r"SENT: <message .*?(<encrypted .*?<payload>.*?</encrypted>)", self._log())
+
     def passed(self):
         """The bodies of all messages that it sent and received, as they passed."""
         return re.findall(r"(?:SENT|RECV): <message .*?<body>(.*?)</body>", self._log())

@@ -10,8 +10,8 @@ from slixmpp.plugins.xep_0191.stanza import Block
 from slixmpp.xmlstream import ElementBase, tostring
 from told import tell
 
-PLUGINS = ["xep_0030", "xep_0049", "xep_0054", "xep_0092", "xep_0191", "xep_0198", "xep_0199", "xep_0202", "xep_0203",
-           "xep_0280", "xep_0313", "xep_0352"]
+PLUGINS = ["xep_0030", "xep_0049", "xep_0054", "xep_0060", "xep_0092", "xep_0115", "xep_0118", "xep_0163", "xep_0191",
+           "xep_0198", "xep_0199", "xep_0202", "xep_0203", "xep_0280", "xep_0313", "xep_0352"]
 
 
 class Notes(ElementBase):
@@ -206,6 +206,24 @@ class Slixmpp:
         answer = await self.xmpp.plugin["xep_0054"].get_vcard(self.xmpp.boundjid.bare)
         assert answer["vcard_temp"]["FN"] == "Ælfrēd & <Søn>", answer
         return "published and read again"
+
+    async def check_personal_eventing(self):
+        node, account = "http://jabber.org/protocol/tune", self.xmpp.boundjid.bare
+        nodes, published = self.xmpp.plugin["xep_0060"], self._next("user_tune_publish")
+        await self.xmpp.plugin["xep_0118"].publish_tune(artist="Yes", title="Heart of the <Sunrise>")
+        # Its capabilities say that it wants to hear of tunes, its own among them.
+        heard = (await published)["pubsub_event"]["items"]["item"]["tune"]
+        assert (heard["artist"], heard["title"]) == ("Yes", "Heart of the <Sunrise>"), heard
+        items = (await nodes.get_items(account, node))["pubsub"]["items"]
+        assert [item["id"] for item in items] == ["current"], items
+        retracted = self._next("user_tune_retract")
+        await nodes.retract(account, node, "current", notify=True)
+        await retracted
+        assert not list((await nodes.get_items(account, node))["pubsub"]["items"])
+        found = (await nodes.get_nodes(account))["disco_items"]["items"]
+        assert node in {name for _, name, _ in found}, found
+        await nodes.delete_node(account, node)
+        return "published, heard, read and retracted a tune"
 
     async def check_blocking(self):
         blocking = self.xmpp.plugin["xep_0191"]

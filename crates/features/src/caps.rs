@@ -1,5 +1,7 @@
 //! Entity capabilities (XEP-0115): what the server can do, as one hash, so that clients need not ask each time.
 
+pub mod clients;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use step::Card;
@@ -12,7 +14,7 @@ pub const CARD: Card = Card {
     version: "1.6.0",
     title: "Entity Capabilities",
     host: &[ns::CAPS],
-    note: "As a stream feature of the server; the capabilities of clients pass unchanged.",
+    note: "Of the server as a stream feature. Of clients, to know which news they want; they pass unchanged.",
     ..Card::PLAIN
 };
 
@@ -37,7 +39,8 @@ pub fn ver(info: &Element) -> String {
     STANDARD.encode(digest)
 }
 
-/// The string S before it is hashed (XEP-0115 §5.1, steps 1 to 7).
+/// The string S before it is hashed (XEP-0115 §5.1, steps 1 to 7). What stands between its parts is in none of them
+/// (§5.4): else something else could be made to read the same.
 fn plain(info: &Element) -> String {
     let named = |name: &'static str| {
         info.children().filter(move |child| child.name() == name && child.ns() == info.ns())
@@ -57,18 +60,19 @@ fn plain(info: &Element) -> String {
 
     let mut text = String::new();
     for (category, type_, lang, name) in identities {
-        text.push_str(&format!("{category}/{type_}/{lang}/{name}<"));
+        text.push_str(&format!("{category}/{type_}/{lang}/{name}").replace('<', "&lt;"));
+        text.push('<');
     }
     for feature in features {
-        text.push_str(feature);
+        text.push_str(&feature.replace('<', "&lt;"));
         text.push('<');
     }
     for (form_type, fields) in forms {
-        text.push_str(&form_type);
+        text.push_str(&form_type.replace('<', "&lt;"));
         text.push('<');
         for (var, values) in fields {
             for part in std::iter::once(var).chain(values) {
-                text.push_str(&part);
+                text.push_str(&part.replace('<', "&lt;"));
                 text.push('<');
             }
         }
@@ -92,7 +96,9 @@ fn form(form: &Element) -> Option<Form> {
             field.children().filter(|value| value.is(ns::FORMS, "value")).map(Element::text).collect();
         values.sort_unstable();
         match field.attr("var") {
-            Some("FORM_TYPE") => form_type = values.into_iter().next(),
+            Some("FORM_TYPE") if field.attr("type") == Some("hidden") => {
+                form_type = values.into_iter().next()
+            }
             Some(var) => fields.push((var.to_owned(), values)),
             None => {}
         }

@@ -34,7 +34,7 @@ enum Question {
 }
 
 /// Answers for an account, to the account itself or to one who may see its presence (XEP-0030 §8). `kind` is the type
-/// of its identity.
+/// of its identity; `identities` and `items` are what else it is and has.
 ///
 /// # Errors
 /// `item-not-found` for any node; `bad-request` for what is not a question.
@@ -42,20 +42,27 @@ pub fn answer_account(
     cards: &[Card],
     account: &BareJid,
     kind: &str,
+    identities: &[Element],
+    items: &[Element],
     sessions: &Sessions,
     iq: &Stanza,
 ) -> Result<Reply, Stop> {
     match question(iq)? {
         Question::Info(None) => {
-            let identity = identity("account", kind, account.as_str());
+            let own = identity("account", kind, account.as_str());
+            let identities = std::iter::once(own).chain(identities.iter().cloned());
             let features = cards.iter().flat_map(|card| card.account);
-            Ok(Reply::Result(info_query(None, identity, features)))
+            Ok(Reply::Result(info_query(None, identities, features)))
         }
         Question::Items(None) => {
             let devices = sessions
                 .available()
                 .map(|session| Element::new(ns::DISCO_ITEMS, "item").with_attr("jid", session.jid.as_str()));
-            Ok(Reply::Result(Element::new(ns::DISCO_ITEMS, "query").with_children(devices)))
+            Ok(Reply::Result(
+                Element::new(ns::DISCO_ITEMS, "query")
+                    .with_children(devices)
+                    .with_children(items.iter().cloned()),
+            ))
         }
         Question::Info(Some(_)) | Question::Items(Some(_)) => Err(Condition::ItemNotFound.into()),
     }
@@ -78,7 +85,9 @@ pub fn answer_stranger(iq: &Stanza) -> Result<Reply, Stop> {
 /// What our domain answers to disco#info; its hash is in the stream features (XEP-0115 §6.3).
 pub fn host_info(cards: &[Card], domain: &Domain) -> Element {
     let features = cards.iter().flat_map(|card| card.host);
-    let query = info_query(None, identity("server", "im", "Waxwing"), features);
+    // XEP-0222 §5, XEP-0223 §5: clients look here for whether accounts can publish.
+    let identities = [identity("server", "im", "Waxwing"), identity("pubsub", "pep", "Waxwing")];
+    let query = info_query(None, identities, features);
     match contacts(domain) {
         Some(form) => query.with_child(form),
         None => query,
@@ -139,7 +148,7 @@ fn command_info(commands: &[(&'static str, &'static str)], node: &str, admin: bo
     if !admin {
         return Err(Condition::Forbidden.into());
     }
-    Ok(info_query(Some(node), identity, features))
+    Ok(info_query(Some(node), [identity], features))
 }
 
 /// The list of commands: empty for one who may run none (XEP-0050 §2.2).
@@ -173,11 +182,11 @@ fn identity(category: &str, type_: &str, name: &str) -> Element {
 /// A query with its features sorted and each told once.
 fn info_query<'a>(
     node: Option<&str>,
-    identity: Element,
+    identities: impl IntoIterator<Item = Element>,
     features: impl IntoIterator<Item = &'a &'static str>,
 ) -> Element {
     let features: BTreeSet<&str> = features.into_iter().copied().collect();
-    Element::new(ns::DISCO_INFO, "query").with_attr_opt("node", node).with_child(identity).with_children(
+    Element::new(ns::DISCO_INFO, "query").with_attr_opt("node", node).with_children(identities).with_children(
         features.into_iter().map(|feature| Element::new(ns::DISCO_INFO, "feature").with_attr("var", feature)),
     )
 }
@@ -286,7 +295,7 @@ mod tests {
     fn an_account_tells_friends_its_features_and_devices() {
         let alice = bare("alice@one.test");
         let devices = sessions(&["alice@one.test/phone"]);
-        let answer = |iq: &Stanza| answer_account(CARDS, &alice, "registered", &devices, iq);
+        let answer = |iq: &Stanza| answer_account(CARDS, &alice, "registered", &[], &[], &devices, iq);
         let info = query(answer(&ask(ns::DISCO_INFO, None)));
         assert_eq!(vars(&info), [ns::DISCO_INFO, ns::DISCO_ITEMS, "urn:mine"]);
         assert_eq!(info.child(ns::DISCO_INFO, "identity").and_then(|i| i.attr("type")), Some("registered"));

@@ -15,10 +15,13 @@ use features::registration;
 use features::reports::Reported;
 use features::strangers::Addressed;
 use futures_channel::oneshot;
+use pubsub::access::Owner;
+use pubsub::news;
+use pubsub::node::Nodes;
 use step::{Domain, LastSeen, Roster, Session, SessionId, Sessions, Step};
 use store::Write;
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
-use xmpp::jid::BareJid;
+use xmpp::jid::{BareJid, Jid};
 
 use crate::door::Door;
 use crate::kept::Kept;
@@ -67,6 +70,8 @@ pub struct Account {
     pub roster: Roster,
     /// Whom it does not want to hear.
     pub blocklist: Blocklist,
+    /// In what it publishes.
+    pub nodes: Nodes,
     /// What it has said and heard.
     pub archive: Archive,
     /// Which clients have access to it.
@@ -100,6 +105,8 @@ impl Account {
                 pipeline::arriving(self, stanza, step);
             }
             Letter::Leaving(session, stanza) => pipeline::leaving(self, session, stanza, step),
+            Letter::News(node, event) => pipeline::news_arriving(self, &node, &event, step),
+            Letter::Wish(wish) => self.with_nodes(|nodes, owner| news::wished(nodes, owner, &wish, step)),
             Letter::Bind { door, resource, client, room, .. } => {
                 self.bind(door, resource, client, room, step);
             }
@@ -166,6 +173,14 @@ impl Account {
             moments::visit_over(self, step);
         }
         (self.removed || over).then(|| self.without_account())
+    }
+
+    /// Does something with its nodes.
+    pub fn with_nodes<T>(&mut self, act: impl FnOnce(&mut Nodes, &Owner<'_>) -> T) -> T {
+        let hears = |jid: &Jid| !self.blocklist.blocks(jid);
+        let owner =
+            Owner { account: &self.jid, roster: &self.roster, sessions: &self.sessions, hears: &hears };
+        act(&mut self.nodes, &owner)
     }
 
     /// The address that is left of it, with connections that have not closed yet.

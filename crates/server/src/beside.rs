@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use step::{Question, Read, Return, Returned, Work};
+use step::{Question, Read, Return, Returned, Wanted, Work};
 use store::{Credentials, Fate, Lsn, StoreError};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::BareJid;
@@ -14,6 +14,9 @@ use crate::credentials;
 use crate::directory::Asking;
 use crate::letter::{Envelope, Letter};
 use crate::node::Node;
+
+/// Hashes of clients' capabilities that are known without asking the store; beyond that all are asked for anew.
+const CAPABILITIES_AT_HAND: usize = 1_000;
 
 /// Hands back after a while.
 pub fn after(node: &Arc<Node>, to: BareJid, delay: Duration, back: Return) {
@@ -65,8 +68,37 @@ async fn rows(node: &Node, read: Read) -> Result<Returned, StoreError> {
         Read::Archived { owner, with, sent, id } => {
             Returned::Archived(node.store.archived_by_id(&owner, &with, sent, &id).await?)
         }
+        Read::ItemSizes { owner, node: name } => {
+            Returned::ItemSizes(node.store.item_sizes(&owner, &name).await?)
+        }
+        Read::Items { owner, node: name, wanted, bytes_max } => {
+            Returned::Items(node.store.items(&owner, &name, &wanted, bytes_max).await?)
+        }
+        Read::LastItems { owner, nodes } => Returned::LastItems(node.store.last_items(&owner, &nodes).await?),
+        Read::Capabilities { hash, ver } => Returned::Capabilities(capabilities(node, hash, ver).await?),
         Read::Notes { owner, topic } => Returned::Notes(node.store.notes(&owner, topic).await?),
     })
+}
+
+/// What clients want that tell this hash, in one list for all of them.
+async fn capabilities(node: &Node, hash: String, ver: String) -> Result<Option<Wanted>, StoreError> {
+    let key = (hash, ver);
+    if let Some(wanted) = node.capabilities.lock().get(&key) {
+        return Ok(Some(wanted.clone()));
+    }
+    let Some(found) = node.store.capabilities(&key.0, &key.1).await? else { return Ok(None) };
+    let wanted: Wanted = found.into_iter().map(Arc::from).collect();
+    learn(node, key, wanted.clone());
+    Ok(Some(wanted))
+}
+
+/// What clients want that tell this hash is known from now on. It is proven: it needs no commit.
+pub fn learn(node: &Node, told: (String, String), wanted: Wanted) {
+    let mut known = node.capabilities.lock();
+    if known.len() >= CAPABILITIES_AT_HAND {
+        known.clear();
+    }
+    known.insert(told, wanted);
 }
 
 fn refused(error: &StoreError) -> Returned {

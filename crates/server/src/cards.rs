@@ -4,6 +4,7 @@ use features::{
     ad_hoc, archive, blocking, caps, carbons, client_state, clients, delivery, disco, last_activity, offline,
     ping, presence, private, push, registration, reports, roster, subscription, time, vcard, version,
 };
+use pubsub::pep;
 use step::Card;
 
 // What streams and addresses speak by themselves (crates `stream` and `xmpp`), where no feature has a hand in it.
@@ -80,6 +81,7 @@ pub const CARDS: &[Card] = &[
     ad_hoc::CARD,
     vcard::CARD,
     archive::PAGES_CARD,
+    pep::CARD,
     registration::CARD,
     version::CARD,
     JID_ESCAPING,
@@ -88,6 +90,7 @@ pub const CARDS: &[Card] = &[
     ad_hoc::ADMINISTRATION_CARD,
     disco::CONTACTS_CARD,
     offline::CARD,
+    pep::PERSONAL_CARD,
     ANONYMOUS,
     EXTERNAL,
     blocking::CARD,
@@ -95,6 +98,8 @@ pub const CARDS: &[Card] = &[
     ping::CARD,
     time::CARD,
     offline::DELAY_CARD,
+    pep::PUBLIC_CARD,
+    pep::PRIVATE_CARD,
     carbons::CARD,
     carbons::FORWARDING_CARD,
     archive::CARD,

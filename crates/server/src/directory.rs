@@ -186,6 +186,12 @@ impl Directory {
         self.shard(address).lock().contains_key(address)
     }
 
+    /// Whether an entity is in memory, or on its way there.
+    pub fn is_awake(&self, address: &BareJid) -> bool {
+        let asleep = |cell: &Arc<Cell>| matches!(cell.inner.lock().life, Life::Asleep | Life::Gone);
+        self.shard(address).lock().get(address).is_some_and(|cell| !asleep(cell))
+    }
+
     /// Takes out every idle cell for which `is_done` holds; a later letter loads the entity anew.
     pub fn sweep(&self, mut is_done: impl FnMut(&Inner) -> bool) -> usize {
         let mut swept = 0;

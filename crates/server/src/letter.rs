@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_channel::oneshot;
-use step::{Return, Returned, SessionId};
+use step::{Return, Returned, SessionId, Wish};
 use store::{Credentials, Lsn, ScramHash};
 use stream::{Enable, Entry};
 use xmpp::error::StanzaError;
@@ -83,6 +83,10 @@ pub enum Letter {
         /// For whom there is memory.
         room: Room,
     },
+    /// Somebody has published something in this node that the account may see. Nobody who sends a stanza can write it.
+    News(Arc<str>, Stanza),
+    /// A session of somebody wants the account's last news.
+    Wish(Wish),
     /// The stream of one of the account's own sessions has dealt with a stanza itself, and has this to answer.
     Settled(SessionId, Option<Stanza>),
     /// A stream has something to say to its client that nobody needs to remember.
@@ -172,6 +176,8 @@ impl fmt::Debug for Letter {
             Letter::Leaving(session, leaving) => {
                 stanza(formatter, &format!("Leaving session {}:", session.0), leaving)
             }
+            Letter::News(_, event) => stanza(formatter, "News", event),
+            Letter::Wish(wish) => write!(formatter, "Wish of {}", wish.from),
             Letter::Bind { door, .. } => write!(formatter, "Bind session {}", door.id.0),
             Letter::Enter { door, .. } => write!(formatter, "Enter session {}", door.id.0),
             Letter::Settled(session, _) => write!(formatter, "Settled session {}", session.0),

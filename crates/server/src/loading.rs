@@ -8,6 +8,7 @@ use features::blocking::{self, Blocklist};
 use features::clients::Clients;
 use features::offline::Held;
 use features::{push, reports, strangers};
+use pubsub::node::Nodes;
 use step::{Domain, LastSeen, Roster};
 use store::{Fate, Household, KeptLetter, KeptSession, StoreError};
 use xmpp::jid::BareJid;
@@ -78,8 +79,17 @@ async fn account(
     before: Option<&Entity>,
 ) -> Result<Entity, StoreError> {
     let mut nobody = Nobody::new(address.clone(), domain.clone());
-    let Household { record, roster: (version, items), mut notes, held, clients, archive, sessions, .. } =
-        household;
+    let Household {
+        record,
+        roster: (version, items),
+        mut notes,
+        nodes,
+        held,
+        clients,
+        archive,
+        sessions,
+        ..
+    } = household;
     let Some(record) = record else { return Ok(Entity::Nobody(nobody)) };
     let mut of = |topic| notes.remove(topic).unwrap_or_default();
     let mut account = nobody.with_account(false);
@@ -92,6 +102,7 @@ async fn account(
     account.reported = reports::Reported::load(of(reports::TOPIC));
     account.addressed = strangers::Addressed::load(of(strangers::TOPIC));
     account.push = push::Enabled::load(of(push::TOPIC));
+    account.nodes = Nodes::load(nodes, &domain.limits);
     account.held = Held::load(held);
     account.last_seen = LastSeen { at: record.seen_at, status: record.seen_status };
     if before.is_none() {

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
+use features::caps::clients::{self, Learnt};
 use features::{offline, presence, registration, subscription};
+use pubsub::news;
 use step::{Reply, SessionId, Step};
 use xmpp::error::{StreamCondition, StreamError};
 use xmpp::jid::Jid;
@@ -21,6 +23,7 @@ pub fn session_unavailable(a: &mut Account, session: SessionId, last: &Stanza, s
     let was_available = a.sessions.find(session).is_some_and(|session| session.is_available());
     let hears = |jid: &Jid| !a.blocklist.blocks(jid);
     let departure = presence::leave(&mut a.sessions, &a.roster, &hears, &a.jid, session, last, step);
+    clients::heed(&mut a.sessions, session, last, step);
     a.departed.extend(departure);
     if a.departed.len() > DEPARTED_MAX {
         a.departed.pop_front();
@@ -59,6 +62,7 @@ pub fn carried_over(a: &mut Account, step: &mut Step<'_>) {
         offline::handed(&mut a.sessions, *session, door.handed_up_to());
     }
     offline::hand_over_again(&mut a.held, &a.jid, &mut a.sessions, step);
+    seek_again(a, step);
     let taken_back = std::mem::take(&mut a.taken_back);
     pipeline::undelivered(a, taken_back, step);
 }
@@ -69,7 +73,23 @@ pub fn presence_unknown(a: &mut Account, step: &mut Step<'_>) {
     let hears = |jid: &Jid| !a.blocklist.blocks(jid);
     presence::forget_others(&a.sessions, &a.roster, &a.jid, step);
     presence::tell_again(&a.sessions, &a.roster, &hears, &a.jid, &VecDeque::new(), step);
+    seek_again(a, step);
     offline::hand_over_again(&mut a.held, &a.jid, &mut a.sessions, step);
+}
+
+/// What a session's client can do has become known: it hears the news that it wants.
+pub fn learnt(a: &mut Account, learnt: Learnt, step: &mut Step<'_>) {
+    if let Learnt::Wishes(session) = learnt {
+        a.with_nodes(|nodes, owner| news::seek(nodes, owner, session, step));
+    }
+}
+
+/// News may have been lost: what sessions want is asked for again, once it is known.
+fn seek_again(a: &mut Account, step: &mut Step<'_>) {
+    clients::heed_again(&mut a.sessions, step);
+    for session in a.sessions.iter().map(|session| session.id).collect::<Vec<_>>() {
+        learnt(a, Learnt::Wishes(session), step);
+    }
 }
 
 /// Registered letters have been read again after a failed commit. The presence that a new contact sent behind its word

@@ -12,6 +12,7 @@ use features::push::Enabled;
 use features::reports::Reported;
 use features::strangers::{self, Addressed};
 use features::{delivery, presence};
+use pubsub::node::Nodes;
 use step::{Domain, LastSeen, Roster, SessionId, Sessions, Step, Stop};
 use store::{ArchiveState, Write};
 use stream::{Mechanism, SaslCondition};
@@ -109,6 +110,8 @@ impl Nobody {
                 }
             }
             Letter::Leaving(..)
+            | Letter::News(..)
+            | Letter::Wish(_)
             | Letter::Settled(..)
             | Letter::Say(..)
             | Letter::Lost(_)
@@ -159,6 +162,7 @@ impl Nobody {
             over: Vec::new(),
             roster: Roster::default(),
             blocklist: Blocklist::default(),
+            nodes: Nodes::default(),
             archive: Archive::default(),
             clients: Clients::default(),
             copied: Copied::default(),

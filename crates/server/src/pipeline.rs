@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use features::presence::Became;
 use features::{
-    archive, blocking, carbons, client_state, delivery, last_activity, offline, presence, push, strangers,
-    subscription,
+    archive, blocking, caps, carbons, client_state, delivery, last_activity, offline, presence, push,
+    strangers, subscription,
 };
+use pubsub::news;
 use step::{SessionId, Step, Stop, rules};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::Jid;
+use xmpp::ns;
 use xmpp::stanza::{Kind, Stanza, Type};
 
 use crate::account::{self, Account};
@@ -57,7 +59,10 @@ fn take_in(a: &mut Account, stanza: Stanza, step: &mut Step<'_>) {
 /// the session had not been there, unless another session has it too.
 pub fn undelivered(a: &mut Account, taken_back: Vec<Undelivered>, step: &mut Step<'_>) {
     for Undelivered { stanza, at, shared, lsn } in taken_back {
-        if archive::is_result(&stanza, &a.jid) {
+        // News are told again when a session comes that wants them. No client writes from a bare address.
+        let from_account = stanza.from.as_ref().is_some_and(Jid::is_bare);
+        let is_news = stanza.kind == Kind::Message && from_account && stanza.has_ns(ns::PUBSUB_EVENT);
+        if is_news || archive::is_result(&stanza, &a.jid) {
             continue;
         }
         let stanza = match carbons::is_copy(&stanza, &a.jid) {
@@ -124,6 +129,13 @@ fn message_arriving(a: &mut Account, message: Stanza, step: &mut Step<'_>) -> Re
     Ok(())
 }
 
+/// In order, to what somebody has published. It is neither kept nor archived nor copied, and wakes nobody.
+pub fn news_arriving(a: &mut Account, node: &str, event: &Stanza, step: &mut Step<'_>) {
+    if blocking::may_receive(&a.blocklist, event).is_ok() {
+        news::arrived(&a.sessions, node, event, step);
+    }
+}
+
 /// Wakes devices that are not there to hear of it.
 fn wake(a: &mut Account, event: push::Event<'_>, step: &mut Step<'_>) {
     let away = account::away(&a.sessions, &a.doors, step.wall);
@@ -139,6 +151,7 @@ fn presence_leaving(a: &mut Account, session: SessionId, p: Stanza, step: &mut S
             if became != Became::Same && p.priority() >= 0 {
                 offline::hand_over(&mut a.held, &a.jid, &mut a.sessions, session, step);
             }
+            caps::clients::heed(&mut a.sessions, session, &p, step);
             Ok(())
         }
         (Type::Unavailable, false) => {
@@ -172,7 +185,11 @@ fn presence_arriving(a: &mut Account, p: Stanza, step: &mut Step<'_>) -> Result<
         }
         Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed => {
             let waiting = a.roster.pending_count();
+            let contact = p.from.as_ref().map(Jid::bare).filter(|_| p.type_ == Type::Subscribed);
             subscription::arriving(&mut a.roster, &a.sessions, &a.jid, p, step)?;
+            if let Some(contact) = contact.filter(|contact| a.roster.i_see(contact)) {
+                news::seek_of(&a.sessions, &contact, step);
+            }
             if a.roster.pending_count() > waiting {
                 wake(a, push::Event::Request, step);
             }

@@ -2,13 +2,14 @@
 
 use features::registration::{self, Wish};
 use features::{
-    archive, blocking, carbons, clients, disco, last_activity, ping, private, push, reports, roster,
+    archive, blocking, caps, carbons, clients, disco, last_activity, ping, private, push, reports, roster,
     subscription, time, vcard, version,
 };
-use step::{Reply, SessionId, Step, Stop};
+use pubsub::{discovery, pep};
+use step::{Card, Reply, SessionId, Step, Stop};
 use xmpp::error::Condition;
 use xmpp::ns;
-use xmpp::stanza::Stanza;
+use xmpp::stanza::{Stanza, Type};
 
 use crate::account::Account;
 use crate::cards::CARDS;
@@ -37,7 +38,10 @@ pub fn own_account(
     step: &mut Step<'_>,
 ) -> Result<(), Stop> {
     if !iq.is_request() {
-        return Err(Stop::Drop("an answer that nobody asked for"));
+        let learnt = caps::clients::answered(&mut a.sessions, session, iq, step);
+        let learnt = learnt.ok_or(Stop::Drop("an answer that nobody asked for"))?;
+        moments::learnt(a, learnt, step);
+        return Ok(());
     }
     let Some((namespace, _)) = iq.first_name() else { return Err(Condition::BadRequest.into()) };
     let reply = match namespace {
@@ -54,7 +58,9 @@ pub fn own_account(
             reports::keep(&mut a.reported, &a.jid, iq, step);
             Ok(reply)
         }
-        ns::DISCO_INFO | ns::DISCO_ITEMS => disco::answer_account(CARDS, &a.jid, a.kind(), &a.sessions, iq),
+        ns::DISCO_INFO | ns::DISCO_ITEMS => tell_of(a, iq, step),
+        ns::PUBSUB | ns::PUBSUB_OWNER if a.anonymous => Err(Condition::NotAllowed.into()),
+        ns::PUBSUB | ns::PUBSUB_OWNER => a.with_nodes(|nodes, owner| pep::answer(nodes, owner, iq, step)),
         ns::CARBONS => carbons::answer_own(&mut a.sessions, session, iq),
         ns::MAM => archive::answer_own(&mut a.archive, &mut a.sessions, &a.jid, session, iq, step),
         ns::CLIENT_ACCESS => clients::answer_own(&mut a.clients, &a.sessions, &a.jid, session, iq, step),
@@ -95,10 +101,11 @@ pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Resul
         asker == a.jid || a.roster.sees_me(&asker)
     });
     let reply = match (namespace, knows_us) {
-        (ns::DISCO_INFO | ns::DISCO_ITEMS, true) => {
-            disco::answer_account(CARDS, &a.jid, a.kind(), &a.sessions, iq)
-        }
+        (ns::DISCO_INFO | ns::DISCO_ITEMS, true) => tell_of(a, iq, step),
         (ns::DISCO_INFO | ns::DISCO_ITEMS, false) => disco::answer_stranger(iq),
+        (ns::PUBSUB | ns::PUBSUB_OWNER, _) if !a.anonymous => {
+            a.with_nodes(|nodes, owner| pep::answer(nodes, owner, iq, step))
+        }
         (ns::ROSTER, _) => roster::answer_other(),
         (ns::VCARD, _) => vcard::answer_other(&a.jid, iq, step),
         (ns::PRIVATE, _) => private::answer_other(),
@@ -114,6 +121,39 @@ pub fn other_account(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Resul
         step.route(answer);
     }
     Ok(())
+}
+
+/// What an account tells of itself and its nodes to those who may know that it exists.
+fn tell_of(a: &mut Account, iq: &Stanza, step: &mut Step<'_>) -> Result<Reply, Stop> {
+    let query = [ns::DISCO_INFO, ns::DISCO_ITEMS].iter().find_map(|ns| iq.element(ns, "query"));
+    let node = query.as_ref().and_then(|query| query.attr("node")).filter(|_| iq.type_ == Type::Get);
+    if a.anonymous {
+        let cards: Vec<_> = CARDS.iter().filter(|card| !is_publishing(card)).copied().collect();
+        return disco::answer_account(&cards, &a.jid, a.kind(), &[], &[], &a.sessions, iq);
+    }
+    let (kind, asker) = (a.kind(), iq.from.as_ref().map_or_else(|| a.jid.clone(), |from| from.bare()));
+    let items = a.with_nodes(|nodes, owner| {
+        let Some(node) = node.filter(|node| nodes.find(node).is_some()) else {
+            return Ok(discovery::nodes(nodes, owner, &asker));
+        };
+        Err(match iq.first_name() {
+            Some((ns::DISCO_INFO, _)) => {
+                discovery::info(nodes, owner, node, &asker).map(Reply::Result).map_err(Stop::from)
+            }
+            _ => pep::answer(nodes, owner, iq, step),
+        })
+    });
+    match items {
+        Ok(items) => {
+            disco::answer_account(CARDS, &a.jid, kind, &[discovery::identity()], &items, &a.sessions, iq)
+        }
+        Err(answer) => answer,
+    }
+}
+
+/// Whether a card is of what somebody without an account cannot do.
+fn is_publishing(card: &Card) -> bool {
+    [pep::CARD.xep, pep::PERSONAL_CARD.xep].contains(&card.xep)
 }
 
 /// An iq to an address without an account: what a stranger hears from one that exists, so that nobody learns which

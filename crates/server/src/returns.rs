@@ -1,6 +1,7 @@
 //! Who gets what comes back: rows that were read, keys that were derived, messages that have left.
 
-use features::{archive, offline, private, push, registration, vcard};
+use features::{archive, caps, offline, private, push, registration, vcard};
+use pubsub::{news, pep};
 use step::{Return, Returned, Step};
 
 use crate::account::{self, Account};
@@ -31,6 +32,19 @@ pub fn to_account(a: &mut Account, back: Return, what: Returned, step: &mut Step
         (Return::ArchiveEnds { .. }, _) => {}
         (Return::Retraction(retraction), what) => {
             archive::retraction_returned(&a.jid, &retraction, what, step);
+        }
+        (Return::Nodes(asked), what) => {
+            a.with_nodes(|nodes, owner| pep::returned(nodes, owner, asked, what, step));
+        }
+        (Return::News(to, wanted), what) => {
+            a.with_nodes(|nodes, owner| news::returned(nodes, owner, *to, wanted, what, step));
+        }
+        (Return::NewsAgain(to, wanted), _) => {
+            a.with_nodes(|_, owner| news::again(owner, *to, wanted, step));
+        }
+        (Return::Capabilities(session, told), what) => {
+            let learnt = caps::clients::returned(&mut a.sessions, &a.jid, session, told, what, step);
+            moments::learnt(a, learnt, step);
         }
         (Return::Push, _) => {
             let away = account::away(&a.sessions, &a.doors, step.wall);

@@ -10,7 +10,7 @@ use step::{Act, Entered, Managed, Resumable, Return, Returned, Step};
 use store::{Fate, Lsn, Write};
 use stream::{Enabled, Resumption};
 use xmpp::error::{StreamCondition, StreamError};
-use xmpp::jid::BareJid;
+use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::Stanza;
 
 use crate::directory::{Asking, Cell, Inner, Life, Unfinished};
@@ -319,6 +319,14 @@ impl Node {
             Act::RouteRegistered(key, stanza) => {
                 self.route(stanza, |stanza| Letter::Registered(key, stanza), end, work);
             }
+            Act::Notify(node, event) => {
+                let to = event.to.as_ref().map(Jid::bare);
+                if let Some(to) = to {
+                    self.tell_if_awake(&to, Letter::News(node, event), end, work);
+                }
+            }
+            Act::Wish(to, wish) => self.tell(&to, Letter::Wish(wish), end, work),
+            Act::Learnt(told, wanted) => beside::learn(self, told, wanted),
             Act::Deliver(session, stanza) => through(session, Outgoing::Stanza(stanza)),
             Act::DeliverShared(session, stanza, shared) => through(session, Outgoing::Shared(stanza, shared)),
             Act::DeliverThen(session, stanzas, back) => {
@@ -382,6 +390,22 @@ impl Node {
             let ticket = end.ticket.cloned();
             let envelope = Envelope { letter: write(stanza), lsn: end.lsn, ticket, kept: None };
             self.put(&address, envelope, work);
+        }
+    }
+
+    /// Tells an account here what no stanza says. Accounts elsewhere will hear it from the capabilities in presence,
+    /// once there is a way to other servers.
+    fn tell(self: &Arc<Self>, to: &BareJid, letter: Letter, end: &End<'_>, work: &mut WorkList) {
+        if self.domain(to.domain()).is_some() {
+            let envelope = Envelope { letter, lsn: end.lsn, ticket: end.ticket.cloned(), kept: None };
+            self.put(to, envelope, work);
+        }
+    }
+
+    /// The same, unless it is asleep: then nobody is connected to it who could hear.
+    fn tell_if_awake(self: &Arc<Self>, to: &BareJid, letter: Letter, end: &End<'_>, work: &mut WorkList) {
+        if self.directory.is_awake(to) {
+            self.tell(to, letter, end, work);
         }
     }
 

@@ -33,6 +33,10 @@ pub enum Deed {
     Ask(Question),
     /// Keep the next number (XEP-0049).
     Keep,
+    /// Publish the next number (XEP-0163), in the place of the one before.
+    Publish,
+    /// Take it back.
+    Retract,
     /// Block somebody, or let them speak again.
     Block(BareJid),
     /// See [`Deed::Block`].
@@ -60,6 +64,8 @@ pub enum Question {
     Card,
     /// The number kept.
     Recall,
+    /// The number published.
+    Published,
 }
 
 /// Draws the next deed. `others` are the accounts there are, `devices` full addresses.
@@ -72,10 +78,16 @@ pub fn next(chance: &mut Chance, others: &[BareJid], devices: &[Jid]) -> Deed {
         Type::Unsubscribe,
         Type::Unsubscribed,
     ];
-    const QUESTIONS: [Question; 5] =
-        [Question::Ping, Question::Roster, Question::Disco, Question::Card, Question::Recall];
+    const QUESTIONS: [Question; 6] = [
+        Question::Ping,
+        Question::Roster,
+        Question::Disco,
+        Question::Card,
+        Question::Recall,
+        Question::Published,
+    ];
     let other = chance.pick(others).clone();
-    match chance.below(110) {
+    match chance.below(118) {
         0..=34 if chance.once_in(5) => Deed::Message(chance.pick(devices).clone()),
         0..=34 => Deed::Message(other.into()),
         35..=44 => Deed::Presence { priority: *chance.pick(&[0, 0, 1, 5, -1]) },
@@ -93,6 +105,8 @@ pub fn next(chance: &mut Chance, others: &[BareJid], devices: &[Jid]) -> Deed {
         98..=99 => Deed::Stall,
         100..=104 => Deed::Marker(other.into()),
         105..=107 => Deed::LookAway,
+        108..=113 => Deed::Publish,
+        114..=115 => Deed::Retract,
         _ => Deed::Look,
     }
 }

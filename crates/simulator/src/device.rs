@@ -20,6 +20,8 @@ pub struct Device {
     pub jid: FullJid,
     /// The last number that it asked the server to keep; numbers only grow.
     pub number: u32,
+    /// How often it has published something or taken it back.
+    pub published: u32,
     /// The stream whose connection has gone, if it can be resumed.
     pub former: Option<Stream>,
 }
@@ -27,7 +29,7 @@ pub struct Device {
 impl Device {
     /// A device that has not connected yet.
     pub fn new(play: Play, jid: FullJid) -> Self {
-        Device { play, jid, number: 0, former: None }
+        Device { play, jid, number: 0, published: 0, former: None }
     }
 
     /// Everybody's second device sees what the first one does.

@@ -1,5 +1,7 @@
 //! What people on their devices do and see, as it happens; the checkers judge by nothing else.
 
+use std::collections::BTreeMap;
+
 use xmpp::jid::{BareJid, FullJid, Jid};
 use xmpp::stanza::Stanza;
 
@@ -100,6 +102,17 @@ pub enum Event<'a> {
         /// Its status.
         status: Option<&'a str>,
     },
+    /// A device heard that something was published, or taken back (XEP-0163).
+    News {
+        /// Who.
+        stream: StreamNo,
+        /// Of whom.
+        from: &'a Jid,
+        /// The id of the item.
+        id: &'a str,
+        /// The number in it; `None`: it was taken back.
+        number: Option<u32>,
+    },
     /// The node was killed while these waited behind doors.
     Killed {
         /// The stanzas.
@@ -131,6 +144,7 @@ impl Event<'_> {
             Event::Answered { .. } => "requests answered",
             Event::Told { .. } => "presences",
             Event::Heard { .. } => "presences heard",
+            Event::News { .. } => "news heard",
             Event::Killed { .. } => "lives",
             Event::AtRest { .. } => "rests",
         }
@@ -159,6 +173,12 @@ pub enum Wish<'a> {
     Keep(u32),
     /// To know what is kept for this device.
     Recall,
+    /// To publish this number for this device (XEP-0163).
+    Publish(u32),
+    /// To take back what was published for this device; the number is that of the deed.
+    Retract(u32),
+    /// To know what is published for this device.
+    Published,
     /// To block an address.
     Block(&'a BareJid),
     /// To let it speak again.
@@ -174,6 +194,8 @@ pub enum Outcome<'a> {
     Done,
     /// With the number that is kept.
     Recalled(u32),
+    /// With the number that is published, if one is.
+    Published(Option<u32>),
     /// With the roster: items as text, in order, and the version.
     Roster(Vec<String>, String),
     /// With an error of this condition.
@@ -195,6 +217,8 @@ pub struct Kept {
     pub held: Vec<MessageNo>,
     /// The numbers of messages in its archive, in order.
     pub archived: Vec<MessageNo>,
+    /// The numbers that it has published, by the ids of their items.
+    pub published: BTreeMap<String, u32>,
 }
 
 /// The number in an id of a message.

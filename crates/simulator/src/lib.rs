@@ -14,6 +14,7 @@ pub mod link;
 pub mod managed;
 pub mod misfortune;
 pub mod play;
+mod publishing;
 mod records;
 pub mod rehearsed;
 mod served;

@@ -17,6 +17,7 @@ use crate::device::Device;
 use crate::event::{Event, How, Outcome, StreamNo, Wish, message_number};
 use crate::link::{Carried, Link, Way};
 use crate::managed::Managed;
+use crate::publishing;
 
 /// The namespace of what a device keeps with the server.
 const KEPT: &str = "urn:waxwing:rehearsal";
@@ -62,6 +63,7 @@ pub struct Stream {
 enum Asked {
     Roster,
     Recall,
+    Published,
     Other,
 }
 
@@ -224,6 +226,12 @@ impl<'a> Line<'a> {
                     self.device.play.see(&Event::Bounced { stream, number, condition });
                 }
             }
+            ("message", Some("headline")) => {
+                let from = element.attr("from").and_then(|from| Jid::new(from).ok());
+                if let (Some(from), Some((id, number))) = (from, publishing::news(element)) {
+                    self.device.play.see(&Event::News { stream, from: &from, id, number });
+                }
+            }
             ("message", _) => {
                 if let Some(number) = message_number(id) {
                     let how = late(element).unwrap_or(How::Direct);
@@ -266,6 +274,9 @@ impl<'a> Line<'a> {
         if let Some(from) = iq.attr("from").and_then(|from| Jid::new(from).ok()) {
             result = result.with_to(from);
         }
+        if iq.child(ns::DISCO_INFO, "query").is_some() {
+            result = result.with_child(&publishing::info());
+        }
         self.say(&result);
     }
 
@@ -276,6 +287,13 @@ impl<'a> Line<'a> {
         }
         let asked = self.stream.asked.remove(id);
         let outcome = match (iq.attr("type"), asked) {
+            // There may be no node yet.
+            (Some("error"), Some(Asked::Published)) if condition(iq) == "item-not-found" => {
+                Outcome::Published(None)
+            }
+            (_, Some(Asked::Published)) if iq.attr("type") == Some("result") => {
+                Outcome::Published(publishing::answered(iq))
+            }
             (Some("error"), _) => Outcome::Refused(condition(iq)),
             (_, Some(Asked::Roster)) => roster(iq),
             (_, Some(Asked::Recall)) => {
@@ -330,6 +348,7 @@ impl<'a> Line<'a> {
         self.client.send(&Element::new(ns::CSI, "active"));
         self.ask(stream, Wish::Roster, Element::new(ns::ROSTER, "query"), Type::Get);
         self.recall(stream);
+        self.ask_published(stream);
         self.tell(stream, 0);
     }
 
@@ -354,6 +373,16 @@ impl<'a> Line<'a> {
             }
             Deed::Ask(question) => self.question(stream, question),
             Deed::Keep => self.keep(stream),
+            Deed::Publish => {
+                self.device.published += 1;
+                let (id, number) = (self.device.jid.resource().to_owned(), self.device.published);
+                self.ask(stream, Wish::Publish(number), publishing::publish(&id, number), Type::Set);
+            }
+            Deed::Retract => {
+                self.device.published += 1;
+                let (id, number) = (self.device.jid.resource().to_owned(), self.device.published);
+                self.ask(stream, Wish::Retract(number), publishing::retract(&id), Type::Set);
+            }
             // Nobody blocks oneself.
             Deed::Block(whom) if whom == self.device.jid.bare() => {}
             Deed::Block(whom) => {
@@ -394,7 +423,8 @@ impl<'a> Line<'a> {
         self.device.play.see(&Event::Told { stream, status: Some(&status), priority });
         let presence = Stanza::presence(Type::Available)
             .with_child(&Element::new(ns::CLIENT, "priority").with_text(&priority.to_string()))
-            .with_child(&Element::new(ns::CLIENT, "status").with_text(&status));
+            .with_child(&Element::new(ns::CLIENT, "status").with_text(&status))
+            .with_child(&publishing::capabilities());
         self.say(&presence);
     }
 
@@ -427,6 +457,7 @@ impl<'a> Line<'a> {
             }
             Question::Card => self.ask(stream, Wish::Nothing, Element::new(ns::VCARD, "vCard"), Type::Get),
             Question::Recall => self.recall(stream),
+            Question::Published => self.ask_published(stream),
         }
     }
 
@@ -441,6 +472,11 @@ impl<'a> Line<'a> {
     fn recall(&mut self, stream: StreamNo) {
         let query = Element::new(ns::PRIVATE, "query").with_child(self.kept());
         self.ask(stream, Wish::Recall, query, Type::Get);
+    }
+
+    fn ask_published(&mut self, stream: StreamNo) {
+        let question = publishing::ask(self.device.jid.resource());
+        self.ask(stream, Wish::Published, question, Type::Get);
     }
 
     /// Each device keeps its own.
@@ -469,6 +505,7 @@ impl<'a> Line<'a> {
         let asked = match wish {
             Wish::Roster => Asked::Roster,
             Wish::Recall => Asked::Recall,
+            Wish::Published => Asked::Published,
             _ => Asked::Other,
         };
         self.stream.asked.insert(id, asked);

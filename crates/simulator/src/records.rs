@@ -1,12 +1,16 @@
 //! What the store has of every account when a rehearsal is at rest.
 
+use std::collections::BTreeMap;
+
 use futures_util::FutureExt;
-use store::{ArchiveQuery, Page, StoreError};
+use store::{ArchiveQuery, ItemsWanted, Page, StoreError};
 use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
+use xmpp::xml::Limits;
 
 use crate::event::{Kept, MessageNo, message_number};
 use crate::house::House;
+use crate::publishing::NODE;
 
 /// The records of these accounts.
 ///
@@ -34,7 +38,16 @@ async fn kept(house: &House, account: &BareJid) -> Result<Kept, StoreError> {
         blocked: addresses(store.notes(account, features::blocking::TOPIC).await?),
         held: ids.filter_map(|id| message_number(&id)).collect(),
         archived,
+        published: published(house, account).await?,
     })
+}
+
+/// The numbers that an account has published.
+async fn published(house: &House, account: &BareJid) -> Result<BTreeMap<String, u32>, StoreError> {
+    let all = ItemsWanted::Newest(usize::MAX);
+    let found = house.store().items(account, NODE, &all, u64::MAX).await?.unwrap_or_default();
+    let number = |xml: &[u8]| xmpp::xml::parse(xml, Limits::default()).ok()?.text().parse().ok();
+    Ok(found.items.into_iter().filter_map(|item| Some((item.id, number(&item.xml)?))).collect())
 }
 
 /// The numbers of messages in an archive, read as clients read it: page by page.

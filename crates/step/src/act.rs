@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use store::{ArchivePage, ArchiveQuery, ArchivedMessage, Credentials, OfflineMessage};
+use store::{
+    ArchivePage, ArchiveQuery, ArchivedMessage, Credentials, ItemSize, ItemsFound, ItemsWanted, NodeItem,
+    OfflineMessage,
+};
 use xmpp::error::{StanzaError, StreamError};
 use xmpp::jid::{BareJid, FullJid, Jid};
 use xmpp::stanza::Stanza;
 use xmpp::xml::Element;
 
 use crate::sessions::SessionId;
+use crate::wishes::{Told, Wanted, Wish};
 
 /// A wish that a step leaves behind; carried out when the step has ended, in the order they were left.
 #[derive(Debug)]
@@ -19,6 +23,13 @@ pub enum Act {
     /// Send the stanza, which the store is to keep under this key until whoever it is for has read it: a crash between
     /// the two loses nothing.
     RouteRegistered(String, Stanza),
+    /// Tell an account of something that was published in this node (XEP-0163 §4.3): it knows which of its sessions
+    /// want it.
+    Notify(Arc<str>, Stanza),
+    /// Tell an account that a session wants its last news.
+    Wish(BareJid, Wish),
+    /// Have all accounts know at once what clients want that tell this hash, by its function and itself.
+    Learnt((String, String), Wanted),
     /// Write the stanza to one of the account's own sessions.
     Deliver(SessionId, Stanza),
     /// Write the stanza to one of several sessions that all have it, in one form or another. If one leaves before it
@@ -111,6 +122,38 @@ pub enum Read {
         /// Which.
         topic: &'static str,
     },
+    /// The ids and bytes of a node's items, in the order of their publication.
+    ItemSizes {
+        /// Whose.
+        owner: BareJid,
+        /// The node's name.
+        node: String,
+    },
+    /// Items of a node.
+    Items {
+        /// Whose.
+        owner: BareJid,
+        /// The node's name.
+        node: String,
+        /// Which.
+        wanted: ItemsWanted,
+        /// Not much more than so many bytes.
+        bytes_max: u64,
+    },
+    /// The items that were published last in some nodes.
+    LastItems {
+        /// Whose.
+        owner: BareJid,
+        /// The nodes' names.
+        nodes: Vec<String>,
+    },
+    /// What clients want that tell this hash.
+    Capabilities {
+        /// The name of the hash function.
+        hash: String,
+        /// The hash.
+        ver: String,
+    },
     /// A page of an archive.
     Archive {
         /// Whose.
@@ -181,6 +224,14 @@ pub enum Return {
     },
     /// The archived message that its sender retracts (XEP-0424).
     Retraction(Box<Retraction>),
+    /// What somebody asked of the account's nodes (XEP-0060).
+    Nodes(Asked),
+    /// The last items of these nodes, which this address wants.
+    News(Box<Jid>, Vec<String>),
+    /// The time to ask for them again, since they could not be read.
+    NewsAgain(Box<Jid>, Vec<String>),
+    /// What this session wants, by the capabilities that it tells.
+    Capabilities(SessionId, Box<Told>),
 }
 
 /// A message that takes back another one.
@@ -213,6 +264,10 @@ impl Return {
             Return::Archive(..) => "Archive",
             Return::ArchiveEnds { .. } => "ArchiveEnds",
             Return::Retraction(_) => "Retraction",
+            Return::Nodes(_) => "Nodes",
+            Return::News(..) => "News",
+            Return::NewsAgain(..) => "NewsAgain",
+            Return::Capabilities(..) => "Capabilities",
         }
     }
 
@@ -223,13 +278,17 @@ impl Return {
             | Return::Private(asked)
             | Return::PasswordChange(asked)
             | Return::Command(asked)
+            | Return::Nodes(asked)
             | Return::Archive(_, asked) => Some(asked),
             Return::Offline(_)
             | Return::OfflineAgain(_)
             | Return::OfflineLeft(_)
             | Return::Resumption(..)
             | Return::ArchiveEnds { .. }
-            | Return::Retraction(_) => None,
+            | Return::Retraction(_)
+            | Return::News(..)
+            | Return::NewsAgain(..)
+            | Return::Capabilities(..) => None,
             Return::Push => None,
         }
     }
@@ -252,6 +311,14 @@ pub enum Returned {
     ArchiveEnds(Option<[(u64, SystemTime); 2]>),
     /// An archived message, if it was found.
     Archived(Option<ArchivedMessage>),
+    /// Ids and bytes of items.
+    ItemSizes(Vec<ItemSize>),
+    /// Items of a node; `None`: the one that was named as the end of a page is not there.
+    Items(Option<ItemsFound>),
+    /// The last items of nodes, with the nodes' names.
+    LastItems(Vec<(String, NodeItem)>),
+    /// What clients want that tell a hash; `None`: it is not known.
+    Capabilities(Option<Wanted>),
     /// Derived keys.
     Keys(Credentials),
     /// What a desk command answered: lines to show, or why it was refused.

@@ -27,6 +27,14 @@ pub struct Limits {
     pub vcard_bytes: usize,
     /// Bytes of all private XML of one account.
     pub private_bytes: usize,
+    /// Nodes of one account (XEP-0163).
+    pub nodes_per_account: usize,
+    /// Items of one node.
+    pub items_per_node: usize,
+    /// Bytes of one item.
+    pub item_bytes: usize,
+    /// Bytes of all items of one account.
+    pub items_bytes: usize,
     /// Addresses that one session has sent directed presence to.
     pub directed_presence: usize,
     /// Subscription requests from others that wait for an answer.
@@ -53,6 +61,10 @@ impl Default for Limits {
             offline_bytes: 10 * 1024 * 1024,
             vcard_bytes: 64 * 1024,
             private_bytes: 256 * 1024,
+            nodes_per_account: 200,
+            items_per_node: 1_000,
+            item_bytes: 64 * 1024,
+            items_bytes: 16 * 1024 * 1024,
             directed_presence: 200,
             pending_subscriptions: 100,
             clients_per_account: 50,

@@ -8,6 +8,7 @@ pub mod rules;
 pub mod sessions;
 pub mod step;
 pub mod stop;
+pub mod wishes;
 pub mod world;
 
 pub use act::{Act, Asked, Entered, Managed, Question, Read, Resumable, Retraction, Return, Returned, Work};
@@ -17,4 +18,5 @@ pub use roster::Roster;
 pub use sessions::{ArchiveRead, LastSeen, Session, SessionId, Sessions};
 pub use step::{Step, Yield};
 pub use stop::{Reply, Stop};
+pub use wishes::{Told, Wanted, Wish, Wishes};
 pub use world::{Busy, Clock, Entropy, Memory, Spawn, World};

@@ -137,6 +137,11 @@ impl Roster {
         self.items.get(contact).is_some_and(|item| is_to(item.subscription))
     }
 
+    /// The groups that the account has put this address in.
+    pub fn groups(&self, contact: &BareJid) -> &[String] {
+        self.items.get(contact).map_or(&[], |item| &item.groups)
+    }
+
     /// Those who see the account's presence.
     pub fn subscribers(&self) -> impl Iterator<Item = &BareJid> {
         self.items.values().filter(|item| is_from(item.subscription)).map(|item| &item.jid)

@@ -9,6 +9,7 @@ use xmpp::jid::{FullJid, Jid};
 use xmpp::stanza::Stanza;
 
 use crate::rules;
+use crate::wishes::Wishes;
 
 /// A connection's number on this node; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +39,8 @@ pub struct Session {
     pub priority: i8,
     /// When that presence came, for stamps on later copies (XEP-0203).
     pub presence_at: Option<SystemTime>,
+    /// What news it wants, as that presence says.
+    pub wishes: Wishes,
     /// Whether it asked for the roster and so hears pushes (RFC 6121 §2.1.6).
     pub interested: bool,
     /// Whether it asked for the blocklist and so hears its pushes (XEP-0191 §3.4).
@@ -91,6 +94,7 @@ impl Session {
             presence: None,
             priority: 0,
             presence_at: None,
+            wishes: Wishes::None,
             interested: false,
             watches_blocklist: false,
             resumable: false,

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use store::Write;
 use xmpp::error::StreamError;
+use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
 
 use crate::act::{Act, Question, Read, Return, Work};
 use crate::domain::Domain;
 use crate::sessions::SessionId;
+use crate::wishes::Wish;
 use crate::world::World;
 
 /// All a feature may see and do. Nothing happens before the step has ended: writes go to the log, letters to
@@ -57,6 +59,17 @@ impl<'a> Step<'a> {
     /// until whoever it is for has read it.
     pub fn route_registered(&mut self, stanza: Stanza) {
         self.acts.push(Act::RouteRegistered(self.new_id(), stanza));
+    }
+
+    /// Tells the account that the event's `to` names of something that was published; it gives it to those of its
+    /// sessions that want it (XEP-0163 §4.3).
+    pub fn notify(&mut self, node: Arc<str>, event: Stanza) {
+        self.acts.push(Act::Notify(node, event));
+    }
+
+    /// Tells an account that a session of this one wants its last news.
+    pub fn wish(&mut self, to: BareJid, wish: Wish) {
+        self.acts.push(Act::Wish(to, wish));
     }
 
     /// Writes a stanza to one of the account's own sessions.

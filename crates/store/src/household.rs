@@ -10,6 +10,7 @@ use crate::clients::{self, ClientRecord};
 use crate::db::{About, Query, Row};
 use crate::error::StoreError;
 use crate::letters::{self, KeptLetter};
+use crate::nodes::{self, NodeRecord};
 use crate::notes::{self, Notes};
 use crate::offline::{self, OfflineSize};
 use crate::roster::{self, RosterItem};
@@ -25,6 +26,8 @@ pub struct Household {
     pub roster: (u64, Vec<RosterItem>),
     /// Notes by their topics.
     pub notes: BTreeMap<String, Notes>,
+    /// What it publishes.
+    pub nodes: Vec<NodeRecord>,
     /// How much waits.
     pub held: OfflineSize,
     /// Which clients have access.
@@ -52,6 +55,7 @@ impl Store {
             of(accounts::RECORD),
             of(roster::ROSTER),
             notes::of_topics(owner, topics),
+            of(nodes::NODES),
             of(offline::SIZE),
             of(clients::CLIENTS),
             of(archive::STATE),
@@ -64,6 +68,7 @@ impl Store {
             record: accounts::record(next())?,
             roster: roster::roster(next())?,
             notes: notes::by_topic(next())?,
+            nodes: nodes::nodes(next())?,
             held: offline::size(next())?,
             clients: clients::clients(next())?,
             archive: archive::state(next())?,

@@ -7,10 +7,10 @@ use xmpp::jid::BareJid;
 use crate::db::Sink;
 use crate::roster::BETWEEN_GROUPS;
 use crate::{
-    ArchiveMessage, Clearing, ClientRecord, Credentials, KeptLetter, KeptSession, OwedStanza, RosterItem,
-    ScramHash,
+    ArchiveMessage, Clearing, ClientRecord, Credentials, KeptLetter, KeptSession, NodeItem, OwedStanza,
+    RosterItem, ScramHash,
 };
-use crate::{accounts, archive, clients, letters, notes, offline, roster, sessions};
+use crate::{accounts, archive, capabilities, clients, letters, nodes, notes, offline, roster, sessions};
 
 /// The longest key of a row, in bytes: its owner, topic and name together. PostgreSQL's indexes hold 2,704 bytes a row
 /// with their own overhead, and what one engine refuses the other must not keep.
@@ -195,6 +195,62 @@ pub enum Write {
         /// The session's key.
         key: String,
     },
+    /// A node is as it says here.
+    NodePut {
+        /// Whose.
+        owner: BareJid,
+        /// Its name.
+        node: String,
+        /// When it was made.
+        created: SystemTime,
+        /// Its configuration and affiliations.
+        state: Vec<u8>,
+    },
+    /// A node is gone, with its items.
+    NodeRemove {
+        /// Whose.
+        owner: BareJid,
+        /// Its name.
+        node: String,
+    },
+    /// A node has no items.
+    NodePurge {
+        /// Whose.
+        owner: BareJid,
+        /// Its name.
+        node: String,
+    },
+    /// An item is published, in the place of one with the same id.
+    ItemPut {
+        /// Whose.
+        owner: BareJid,
+        /// The node's name.
+        node: String,
+        /// The item.
+        item: NodeItem,
+    },
+    /// An item is gone.
+    ItemRemove {
+        /// Whose.
+        owner: BareJid,
+        /// The node's name.
+        node: String,
+        /// Its id.
+        id: String,
+    },
+    /// Clients that tell this hash can do what one has shown that tells it (XEP-0115 §5.4).
+    CapabilitiesKeep {
+        /// Whose client has shown it.
+        by: BareJid,
+        /// The name of the hash function.
+        hash: String,
+        /// The hash.
+        ver: String,
+        /// When it was learnt.
+        at: SystemTime,
+        /// The nodes whose news they want.
+        wants: Vec<String>,
+    },
     /// A small thing, by topic and key.
     Note {
         /// Whose.
@@ -249,6 +305,15 @@ impl Write {
             | Write::OweNothing { key, .. }
             | Write::SessionForget { key, .. } => (0, text([key])?, 0),
             Write::Owe { key, owed, .. } => (text(&owed.shared)?, text([key])?, owed.xml.len()),
+            Write::NodePut { owner, node, state, .. } => {
+                (0, owner.as_str().len() + text([node])?, state.len())
+            }
+            Write::NodeRemove { node, .. } | Write::NodePurge { node, .. } => (0, text([node])?, 0),
+            Write::ItemPut { owner, node, item } => {
+                (0, owner.as_str().len() + text([node, &item.id])?, item.xml.len())
+            }
+            Write::ItemRemove { node, id, .. } => (0, text([node, id])?, 0),
+            Write::CapabilitiesKeep { hash, ver, wants, .. } => (text(wants)?, text([hash, ver])?, 0),
             Write::Note { owner, topic, key, value } => {
                 let key = owner.as_str().len() + topic.len() + text([key])?;
                 (0, key, value.as_ref().map_or(0, Vec::len))
@@ -282,6 +347,12 @@ impl Write {
             | Write::SessionsForget { owner }
             | Write::OweNothing { owner, .. }
             | Write::SessionForget { owner, .. }
+            | Write::NodePut { owner, .. }
+            | Write::NodeRemove { owner, .. }
+            | Write::NodePurge { owner, .. }
+            | Write::ItemPut { owner, .. }
+            | Write::ItemRemove { owner, .. }
+            | Write::CapabilitiesKeep { by: owner, .. }
             | Write::Note { owner, .. } => Some(owner),
             Write::ArchiveKeep(message) => Some(&message.owner),
             Write::ArchiveClear(clearing) => clearing.account(),
@@ -312,6 +383,7 @@ impl Write {
                 offline::erase(account, sink);
                 archive::erase(account, sink);
                 notes::erase(account, sink);
+                nodes::erase(account, sink);
                 sessions::erase(account, sink);
             }
             Write::AccountSeen { account, at, status } => {
@@ -337,6 +409,14 @@ impl Write {
             Write::SessionsForget { owner } => sessions::erase(owner, sink),
             Write::OweNothing { owner, key } => sessions::owe_nothing(owner, key, sink),
             Write::SessionForget { owner, key } => sessions::forget(owner, key, sink),
+            Write::NodePut { owner, node, created, state } => nodes::put(owner, node, *created, state, sink),
+            Write::NodeRemove { owner, node } => nodes::remove(owner, node, sink),
+            Write::NodePurge { owner, node } => nodes::purge(owner, node, sink),
+            Write::ItemPut { owner, node, item } => nodes::put_item(owner, node, item, sink),
+            Write::ItemRemove { owner, node, id } => nodes::remove_item(owner, node, id, sink),
+            Write::CapabilitiesKeep { hash, ver, at, wants, .. } => {
+                capabilities::keep(hash, ver, *at, wants, sink)
+            }
             Write::Note { owner, topic, key, value } => {
                 notes::note(owner, topic, key, value.as_deref(), sink)
             }

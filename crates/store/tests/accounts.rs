@@ -1,8 +1,8 @@
 //! Accounts: who has one, with which keys, in which order they are listed, and that nothing stays of one that goes.
 
 use store::{
-    AccountRecord, ArchiveMessage, Credentials, Due, Fate, KeptLetter, KeptSession, Lsn, OwedStanza,
-    RosterItem, ScramHash, StoredKeys, Write,
+    AccountRecord, ArchiveMessage, Credentials, Due, Fate, KeptLetter, KeptSession, Lsn, NodeItem,
+    OwedStanza, RosterItem, ScramHash, StoredKeys, Write,
 };
 
 use crate::clients::record;
@@ -203,6 +203,7 @@ fn everything_of(account: &str) -> Vec<Write> {
     let (state, handled, acked) = (Vec::new(), 0, 0);
     let session = KeptSession { key: "session".to_owned(), state, handled, acked, over_at: None };
     let owed = OwedStanza { number: 1, at: at(1), shared: Vec::new(), xml: b"<message/>".to_vec() };
+    let item = NodeItem { id: "item".to_owned(), seq: 1, at: at(1), xml: b"<x/>".to_vec() };
     let message = ArchiveMessage {
         owner: owner.clone(),
         seq: 1,
@@ -227,6 +228,8 @@ fn everything_of(account: &str) -> Vec<Write> {
         Write::ClientPut { account: owner.clone(), client: Box::new(record("phone")) },
         Write::Note { owner: owner.clone(), topic: "topic", key: "key".to_owned(), value: Some(vec![1]) },
         Write::SessionPut { owner: owner.clone(), session },
+        Write::NodePut { owner: owner.clone(), node: "node".to_owned(), created: at(1), state: vec![1] },
+        Write::ItemPut { owner: owner.clone(), node: "node".to_owned(), item },
         Write::Owe { owner, key: "session".to_owned(), owed },
     ]
 }
@@ -271,6 +274,8 @@ fn of_an_account_that_goes_nothing_stays() {
             "archive_bodies",
             "archive_owners",
             "clients",
+            "node_items",
+            "nodes",
             "notes",
             "offline",
             "offline_last",

@@ -66,6 +66,12 @@ fn all_of_an_account_is_as_if_asked_one_by_one() {
                 Write::OfflineKeep { owner: alice.clone(), id: 4, at: at(3), xml: b"<message/>".to_vec() },
                 Write::ClientPut { account: alice.clone(), client: Box::new(client.clone()) },
                 Write::ArchiveKeep(Box::new(message)),
+                Write::NodePut {
+                    owner: alice.clone(),
+                    node: "a node".to_owned(),
+                    created: at(7),
+                    state: b"<node/>".to_vec(),
+                },
                 Write::LetterKeep(letter),
                 Write::SessionPut { owner: alice.clone(), session },
                 note("two", "a", "first"),
@@ -84,6 +90,8 @@ fn all_of_an_account_is_as_if_asked_one_by_one() {
         assert_eq!(household.sessions, store.sessions(&alice).await.unwrap());
         assert_eq!(household.archive, store.archive_state(&alice).await.unwrap());
         assert_eq!(household.clients, [client]);
+        assert_eq!(household.nodes, store.nodes(&alice).await.unwrap());
+        assert_eq!(household.nodes.len(), 1);
         assert_eq!((household.roster.0, household.held.count, household.archive.last), (7, 1, 1));
         assert_eq!((household.letters.len(), household.sessions.len()), (1, 1));
         let topics: Vec<&str> = household.notes.keys().map(String::as_str).collect();

@@ -17,6 +17,7 @@ mod limits;
 mod locks;
 mod log;
 mod migrations;
+mod nodes;
 mod notes;
 mod offline;
 mod outage;

@@ -138,12 +138,14 @@ pub struct StanzaError {
     pub by: Option<Jid>,
     /// An application's own condition (XEP-0182).
     pub app: Option<Box<Element>>,
+    /// The number by which clients of old know it (XEP-0086).
+    pub code: Option<u16>,
 }
 
 impl StanzaError {
     /// An error of the usual type.
     pub fn new(condition: Condition) -> Self {
-        StanzaError { type_: condition.usual_type(), condition, text: None, by: None, app: None }
+        StanzaError { type_: condition.usual_type(), condition, text: None, by: None, app: None, code: None }
     }
 
     /// With words for people.
@@ -158,6 +160,12 @@ impl StanzaError {
         self
     }
 
+    /// With the number by which clients of old know it.
+    pub fn with_code(mut self, code: u16) -> Self {
+        self.code = Some(code);
+        self
+    }
+
     /// Of another type.
     pub fn with_type(mut self, type_: ErrorType) -> Self {
         self.type_ = type_;
@@ -169,6 +177,7 @@ impl StanzaError {
         let mut error = Element::new(ns::CLIENT, "error")
             .with_attr_opt("by", self.by.as_ref().map(Jid::as_str))
             .with_attr("type", self.type_.name())
+            .with_attr_opt("code", self.code.map(|code| code.to_string()))
             .with_child(Element::new(ns::STANZA_ERRORS, self.condition.name()));
         if let Some(text) = &self.text {
             error.push(Element::new(ns::STANZA_ERRORS, "text").with_lang("en").with_text(text));
@@ -193,6 +202,7 @@ impl StanzaError {
         }
         let type_ = element.attr("type").and_then(ErrorType::from_name);
         error.type_ = type_.unwrap_or(error.condition.usual_type());
+        error.code = element.attr("code").and_then(|code| code.parse().ok());
         error.by = element.attr("by").and_then(|by| Jid::new(by).ok());
         error
     }

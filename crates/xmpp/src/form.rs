@@ -38,6 +38,8 @@ pub struct Field {
     pub label: Option<String>,
     /// Its values.
     pub values: Vec<String>,
+    /// The values that it may have, if it is to be one of some.
+    pub options: Vec<String>,
     /// Whether it must be filled in.
     pub required: bool,
 }
@@ -52,6 +54,12 @@ impl Field {
     /// With values.
     pub fn with_values(mut self, values: impl IntoIterator<Item = String>) -> Self {
         self.values.extend(values);
+        self
+    }
+
+    /// With the values that it may have.
+    pub fn with_options(mut self, options: impl IntoIterator<Item = String>) -> Self {
+        self.options.extend(options);
         self
     }
 
@@ -73,6 +81,10 @@ impl Field {
         }
         for value in &self.values {
             field.push(Element::new(ns::FORMS, "value").with_text(value));
+        }
+        for option in &self.options {
+            let value = Element::new(ns::FORMS, "value").with_text(option);
+            field.push(Element::new(ns::FORMS, "option").with_child(value));
         }
         field
     }
@@ -124,6 +136,11 @@ impl Form {
                     .children()
                     .filter(|child| child.is(ns::FORMS, "value"))
                     .map(Element::text)
+                    .collect(),
+                options: field
+                    .children()
+                    .filter(|child| child.is(ns::FORMS, "option"))
+                    .filter_map(|option| option.child(ns::FORMS, "value").map(Element::text))
                     .collect(),
                 required: field.child(ns::FORMS, "required").is_some(),
             })

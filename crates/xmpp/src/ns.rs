@@ -91,6 +91,14 @@ namespaces! {
     BLOCKING_ERRORS = "urn:xmpp:blocking:errors";
     /// Publishing (XEP-0060).
     PUBSUB = "http://jabber.org/protocol/pubsub";
+    /// What only the owner of a node may do (XEP-0060 §8).
+    PUBSUB_OWNER = "http://jabber.org/protocol/pubsub#owner";
+    /// Errors of publishing.
+    PUBSUB_ERRORS = "http://jabber.org/protocol/pubsub#errors";
+    /// The configuration of a node, as a form (XEP-0060 §16.4.4).
+    NODE_CONFIG = "http://jabber.org/protocol/pubsub#node_config";
+    /// What a node tells of itself, as a form (XEP-0060 §5.4).
+    META_DATA = "http://jabber.org/protocol/pubsub#meta-data";
     /// The options of publishing, as a form (XEP-0060 §7.1.5).
     PUBLISH_OPTIONS = "http://jabber.org/protocol/pubsub#publish-options";
     /// What nodes tell their subscribers (XEP-0060).

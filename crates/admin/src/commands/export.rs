@@ -1,8 +1,11 @@
 //! Everything that is kept of somebody, to be read by people or by another server, and its erasure.
 
 use futures_util::future::BoxFuture;
-use store::{ArchiveQuery, ArchivedMessage, Page, Store, StoreError};
+use pubsub::node::{Node, Nodes};
+use step::domain::Limits;
+use store::{ArchiveQuery, ArchivedMessage, ItemsWanted, Page, Store, StoreError};
 use xmpp::datetime;
+use xmpp::form::FormType;
 use xmpp::jid::BareJid;
 use xmpp::ns;
 use xmpp::xml::{self, Element};
@@ -12,6 +15,8 @@ use crate::desk::{Desk, is_missing, unreadable};
 
 /// Messages that are read at a time.
 const PAGE: usize = 200;
+/// Bytes of published items that are read at a time.
+const PAGE_BYTES: u64 = 1 << 20;
 
 /// Shows everything that is kept of somebody.
 pub const EXPORT: Command = Command {
@@ -47,6 +52,7 @@ const CONCERNS: &[Concern] = &[
     Concern { name: "contacts", read: |store, owner| Box::pin(contacts(store, owner)) },
     Concern { name: "held messages", read: |store, owner| Box::pin(held(store, owner)) },
     Concern { name: "archived messages", read: |store, owner| Box::pin(archived(store, owner)) },
+    Concern { name: "published items", read: |store, owner| Box::pin(published(store, owner)) },
     Concern { name: "notes", read: |store, owner| Box::pin(notes(store, owner)) },
 ];
 
@@ -95,6 +101,12 @@ async fn record(desk: &dyn Desk, account: &BareJid) -> Result<store::AccountReco
 
 /// How many things an element holds.
 fn count(element: &Element) -> usize {
+    if element.is(ns::PUBSUB, "pubsub") {
+        return element.children().map(|items| items.children().count()).sum();
+    }
+    if element.is(ns::PUBSUB_OWNER, "pubsub") {
+        return 0;
+    }
     let lists = [ns::PORTABLE, ns::PORTABLE_ARCHIVE, ns::KEPT, ns::ROSTER, ns::PRIVATE, ns::BLOCKING];
     if lists.contains(&element.ns()) { element.children().count() } else { 1 }
 }
@@ -154,6 +166,51 @@ fn result(archived: &ArchivedMessage) -> Option<Element> {
 fn of_client(xml: &[u8]) -> Option<Element> {
     let whole = [format!("<x xmlns='{}'>", ns::CLIENT).as_bytes(), xml, b"</x>"].concat();
     xml::parse(&whole, xml::Limits::default()).ok()?.children().next().cloned()
+}
+
+/// XEP-0227 §4.10: nodes as they are configured, with who is what to them, and their items, the oldest first.
+async fn published(store: &Store, owner: &BareJid) -> Result<Vec<Element>, StoreError> {
+    let nodes = Nodes::load(store.nodes(owner).await?, &Limits::default());
+    let mut configured = Element::new(ns::PUBSUB_OWNER, "pubsub");
+    let mut published = Element::new(ns::PUBSUB, "pubsub");
+    for (name, node) in nodes.iter() {
+        configured = configured.with_children(described(name, node));
+        published.push(items(store, owner, name).await?);
+    }
+    Ok([configured, published].into_iter().filter(|element| element.children().next().is_some()).collect())
+}
+
+/// XEP-0227 §4.10.1
+fn described(name: &str, node: &Node) -> Vec<Element> {
+    let of_node = |what: &str| Element::new(ns::PUBSUB_OWNER, what).with_attr("node", name);
+    let entry = |what: &str, jid: &str, how: &str| {
+        Element::new(ns::PUBSUB_OWNER, what).with_attr("jid", jid).with_attr(what, how)
+    };
+    let configure = of_node("configure").with_child(node.config.form(FormType::Form).to_element());
+    let affiliations = node.affiliations.iter();
+    let affiliations = affiliations.map(|(jid, what)| entry("affiliation", jid.as_str(), what.name()));
+    let subscriptions = node.subscribers.iter().map(|jid| entry("subscription", jid.as_str(), "subscribed"));
+    let affiliations = of_node("affiliations").with_children(affiliations);
+    let subscriptions = of_node("subscriptions").with_children(subscriptions);
+    let lists = [affiliations, subscriptions].into_iter().filter(|list| list.children().next().is_some());
+    std::iter::once(configure).chain(lists).collect()
+}
+
+/// XEP-0227 §4.10.2, with the time at which each item was published.
+async fn items(store: &Store, owner: &BareJid, name: &str) -> Result<Element, StoreError> {
+    let mut items = Element::new(ns::PUBSUB, "items").with_attr("node", name);
+    let mut after = None;
+    loop {
+        let wanted = ItemsWanted::After(after, PAGE);
+        let Some(page) = store.items(owner, name, &wanted, PAGE_BYTES).await? else { return Ok(items) };
+        let Some(last) = page.items.last() else { return Ok(items) };
+        after = Some(last.id.clone());
+        items = items.with_children(page.items.iter().map(|item| {
+            let mut element = Element::new(ns::PUBSUB, "item").with_attr("id", &item.id);
+            element.set_attr_ns(Some(ns::KEPT), "at", datetime::format(item.at));
+            element.with_children(xml::parse(&item.xml, xml::Limits::default()).ok())
+        }));
+    }
 }
 
 /// Cards, private XML and requests as XEP-0227 §4.6, §4.7 and §4.9 have them, and the blocklist as XEP-0191 has it; the

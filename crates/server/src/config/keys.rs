@@ -239,6 +239,10 @@ pub const KEYS: &[Key] = &[
     ),
     key("limits.vcard_bytes", "65536", "Bytes of one vCard."),
     key("limits.private_bytes", "262144", "Bytes of all private XML of one account."),
+    key("limits.nodes_per_account", "200", "Nodes in which one account publishes (XEP-0163)."),
+    key("limits.items_per_node", "1000", "Items of one node; the oldest gives way to a new one."),
+    key("limits.item_bytes", "65536", "Bytes of one item."),
+    key("limits.items_bytes", "16777216", "Bytes of all items of one account."),
     key("limits.directed_presence", "200", "Addresses that one session has sent directed presence to."),
     key(
         "limits.clients_per_account",

@@ -10,6 +10,7 @@ mod loss;
 mod order;
 mod presence;
 mod promises;
+mod publications;
 mod rosters;
 mod turns;
 
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(presence::Presence::default()),
         Box::new(copies::Copies::default()),
         Box::new(archives::Archives::default()),
+        Box::new(publications::Publications::default()),
         Box::new(turns::Turns::default()),
     ]
 }

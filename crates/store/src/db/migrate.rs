@@ -11,6 +11,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "a short list before the index of words", text: include_str!("schema/0005.sql") },
     Step { name: "less to write for a message", text: include_str!("schema/0006.sql") },
     Step { name: "a journal before the tables", text: include_str!("schema/0007.sql") },
+    Step { name: "nodes, and what is published in them", text: include_str!("schema/0008.sql") },
 ];
 
 /// What leads from one schema to the next.
