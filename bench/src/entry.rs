@@ -32,9 +32,9 @@ pub enum Way {
     /// A password, then a resource: the old profile, which every server has.
     Password,
     /// A password in SASL2 (XEP-0388), with a token asked for (XEP-0484).
-    PasswordForToken,
+    PasswordForToken(Bind),
     /// That token, all said at once.
-    Token(String),
+    Token(String, Bind),
     /// The token, and a stream that goes on (XEP-0198 §5).
     Resume {
         /// The token.
@@ -43,7 +43,27 @@ pub enum Way {
         stream: String,
         /// Stanzas that the client had of it.
         handled: u32,
+        /// If it does not go on.
+        bind: Bind,
     },
+}
+
+/// When a session has its resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bind {
+    /// Within the login (XEP-0386): who knows archives.
+    Within,
+    /// After it (RFC 6120 §7): who is to be given what was held.
+    After,
+}
+
+impl Way {
+    fn bind(&self) -> Bind {
+        match self {
+            Way::Password => Bind::After,
+            Way::PasswordForToken(bind) | Way::Token(_, bind) | Way::Resume { bind, .. } => *bind,
+        }
+    }
 }
 
 /// What is to be done next.
@@ -98,8 +118,8 @@ impl Entry {
         }
         header(manner, out);
         match &self.way {
-            Way::Token(token) if secure => self.show(token, manner, "", out),
-            Way::Resume { token, stream, handled } if secure => {
+            Way::Token(token, _) if secure => self.show(token, manner, "", out),
+            Way::Resume { token, stream, handled, .. } if secure => {
                 let wish = format!("<resume xmlns='urn:xmpp:sm:3' previd='{stream}' h='{handled}'/>");
                 self.show(token, manner, &wish, out);
             }
@@ -116,12 +136,15 @@ impl Entry {
     fn authenticate(&self, mechanism: &str, message: &str, more: &str, manner: &Manner, out: &mut Vec<u8>) {
         let enable = if manner.managed { "<enable xmlns='urn:xmpp:sm:3' resume='true'/>" } else { "" };
         let carbons = if manner.carbons { "<enable xmlns='urn:xmpp:carbons:2'/>" } else { "" };
+        let bind = match self.way.bind() {
+            Bind::Within => format!("<bind xmlns='urn:xmpp:bind:0'><tag>bench</tag>{enable}{carbons}</bind>"),
+            Bind::After => String::new(),
+        };
         let _ = write!(
             out,
             "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='{mechanism}'>\
              <initial-response>{message}</initial-response>\
-             <user-agent id='d4565fa7-4d72-4749-{:04x}-{:012x}'/>\
-             <bind xmlns='urn:xmpp:bind:0'><tag>bench</tag>{enable}{carbons}</bind>{more}</authenticate>",
+             <user-agent id='d4565fa7-4d72-4749-{:04x}-{:012x}'/>{bind}{more}</authenticate>",
             0xb3d3 + self.client.number,
             self.client.account
         );
@@ -140,9 +163,15 @@ impl Entry {
         out: &mut Vec<u8>,
     ) -> Result<Next, String> {
         match name {
-            "features" if self.authenticated && self.way == Way::Password => {
-                out.extend_from_slice(
-                    b"<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>",
+            "features" if self.authenticated && self.way.bind() == Bind::After => {
+                // Who comes back takes the place of itself.
+                let resource = match self.way {
+                    Way::Password => String::new(),
+                    _ => format!("<resource>bench{}</resource>", self.client.number),
+                };
+                let _ = write!(
+                    out,
+                    "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>{resource}</bind></iq>"
                 );
             }
             "features" if self.authenticated => {}
@@ -172,14 +201,14 @@ impl Entry {
             "in" if manner.peer == Peer::Floor => return Ok(Next::In),
             "iq" if attribute(xml, "type") == Some("result") && attribute(xml, "id") == Some("bind") => {
                 let mut awaited = 0;
-                if manner.managed {
-                    out.extend_from_slice(b"<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
-                    awaited += 1;
-                }
                 if manner.carbons {
                     out.extend_from_slice(
                         b"<iq type='set' id='in1'><enable xmlns='urn:xmpp:carbons:2'/></iq>",
                     );
+                    awaited += 1;
+                }
+                if manner.managed {
+                    out.extend_from_slice(b"<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
                     awaited += 1;
                 }
                 self.settle(awaited, manner, out);
@@ -221,14 +250,14 @@ impl Entry {
     }
 
     fn begin(&mut self, xml: &[u8], manner: &Manner, out: &mut Vec<u8>) -> Result<(), String> {
-        if matches!(self.way, Way::Token(_) | Way::Resume { .. }) {
+        if matches!(self.way, Way::Token(..) | Way::Resume { .. }) {
             return Ok(());
         }
         let account = self.client.account;
         let offered = |name: &&&str| contains(xml, &format!(">{name}<"));
         let mechanism = MECHANISMS.iter().find(offered).ok_or_else(|| refused(xml))?;
         let (exchange, first) = Exchange::begin(mechanism, &format!("u{account}"), u64::from(account));
-        let again = self.way == Way::PasswordForToken;
+        let again = matches!(self.way, Way::PasswordForToken(_));
         if again {
             let wish = "<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>";
             self.authenticate(mechanism, &first, wish, manner, out);
@@ -242,13 +271,13 @@ impl Entry {
         Ok(())
     }
 
-    /// The end of SASL2: the resource is there already, or the former stream goes on.
+    /// The end of SASL2: the resource is there already, or comes next, or the former stream goes on.
     fn succeeded(&mut self, xml: &[u8], manner: &Manner, out: &mut Vec<u8>) -> Next {
         self.authenticated = true;
         let part = |name: &str| memchr::memmem::find(xml, name.as_bytes()).map(|at| &xml[at..]);
         let token = part("<token").and_then(|part| attribute(part, "token")).map(str::to_owned);
         self.token = token.or(match &self.way {
-            Way::Token(token) | Way::Resume { token, .. } => Some(token.clone()),
+            Way::Token(token, _) | Way::Resume { token, .. } => Some(token.clone()),
             _ => None,
         });
         if let (Some(resumed), Way::Resume { stream, .. }) = (part("<resumed"), &self.way) {
@@ -256,8 +285,10 @@ impl Entry {
             self.resumed = attribute(resumed, "h").and_then(|handled| handled.parse().ok());
             return Next::In;
         }
-        self.stream = part("<enabled").and_then(|part| attribute(part, "id")).map(str::to_owned);
-        self.settle(0, manner, out);
+        if self.way.bind() == Bind::Within {
+            self.stream = part("<enabled").and_then(|part| attribute(part, "id")).map(str::to_owned);
+            self.settle(0, manner, out);
+        }
         Next::Wait
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Span, found, wrong};
 use crate::crowd::{Crowd, Scene, Wishes};
-use crate::entry::Way;
+use crate::entry::{Bind, Way};
 use crate::measured::{Server, Waits, Window};
 use crate::session::Session;
 
@@ -47,7 +47,8 @@ impl Storm {
         }
         let account = self.next % self.accounts;
         self.next += 1;
-        let first = if self.again == Again::Password { Way::Password } else { Way::PasswordForToken };
+        let first =
+            if self.again == Again::Password { Way::Password } else { Way::PasswordForToken(Bind::Within) };
         let way = self.known.get(&account).cloned().unwrap_or(first);
         self.begun.insert(account, Instant::now());
         wishes.enter(account, way);
@@ -55,10 +56,13 @@ impl Storm {
 
     fn remember(&mut self, session: &Session) {
         let way = match (self.again, &session.token, &session.stream) {
-            (Again::Token, Some(token), _) => Way::Token(token.clone()),
-            (Again::Stream, Some(token), Some(stream)) => {
-                Way::Resume { token: token.clone(), stream: stream.clone(), handled: session.handled }
-            }
+            (Again::Token, Some(token), _) => Way::Token(token.clone(), Bind::Within),
+            (Again::Stream, Some(token), Some(stream)) => Way::Resume {
+                token: token.clone(),
+                stream: stream.clone(),
+                handled: session.handled,
+                bind: Bind::Within,
+            },
             _ => return,
         };
         self.known.insert(session.account, way);

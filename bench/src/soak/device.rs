@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::heard::short;
-use crate::entry::{Client, Way};
+use crate::entry::{Bind, Client, Way};
 use crate::session::Session;
 
 /// Where a device is.
@@ -112,12 +112,13 @@ impl Device {
     /// It comes back; by what, as far as it can.
     pub fn come(&mut self, back: Back) -> Way {
         self.place = Place::Coming(back);
+        let bind = if self.follows { Bind::Within } else { Bind::After };
         match (back, &self.token, &self.id) {
             (Back::Stream, Some(token), Some(stream)) => {
-                Way::Resume { token: token.clone(), stream: stream.clone(), handled: self.handled }
+                Way::Resume { token: token.clone(), stream: stream.clone(), handled: self.handled, bind }
             }
-            (Back::Token, Some(token), _) => Way::Token(token.clone()),
-            _ => Way::PasswordForToken,
+            (Back::Token, Some(token), _) => Way::Token(token.clone(), bind),
+            _ => Way::PasswordForToken(bind),
         }
     }
 
