@@ -19,6 +19,8 @@ class Spoken(Client):
         self._env = env
         self._program = None
         self._checks = []
+        # What it said as it left that it knows of its archive, if it reads that when it comes back.
+        self._known = {}
         # Its address of the last login, if it says so.
         self.jid = None
 
@@ -34,6 +36,7 @@ class Spoken(Client):
             port=house.port(entrance),
             tls=entrance.name.lower(),
             trust=str(trust),
+            **self._known,
         )
         came = self._program.next(lambda event: event["is"] in ("online", "refused"))
         if came["is"] == "refused":
@@ -44,7 +47,8 @@ class Spoken(Client):
 
     def logout(self):
         self._tell(do="logout")
-        self._program.next(lambda event: event["is"] == "offline")
+        came = self._program.next(lambda event: event["is"] == "offline")
+        self._known = {"known": came["known"]} if "known" in came else {}
         self.stop()
 
     def subscribe(self, contact):

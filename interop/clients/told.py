@@ -4,7 +4,7 @@ It is told                                        and tells
 {"do": "login", "jid", "password", "host",        {"is": "online", "mechanism", "tls", "checks": [names]}
  "port", "tls": "starttls"|"direct", "trust"}       and perhaps "jid", its address
                                                   {"is": "refused", "why"}
-{"do": "logout"}                                  {"is": "offline"}
+{"do": "logout"}                                  {"is": "offline"} and perhaps "known", which its next login is told
 {"do": "subscribe", "to"}                         {"is": "request", "from"}
 {"do": "approve", "to"}
 {"do": "roster"}                                  {"is": "roster", "items": {address: subscription}}

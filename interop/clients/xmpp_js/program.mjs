@@ -11,15 +11,20 @@ const next = (emitter, event) => new Promise((resolve) => emitter.once(event, re
 const SASL2 = "urn:xmpp:sasl:2";
 const BIND2 = "urn:xmpp:bind:0";
 const SM = "urn:xmpp:sm:3";
+const MAM = "urn:xmpp:mam:2";
+const RSM = "http://jabber.org/protocol/rsm";
 
 class XmppJs {
   items = new Map();
   // The same client each time, with the token that the server has given it (XEP-0484).
   userAgent = xml("user-agent", { id: crypto.randomUUID() }, xml("software", {}, "xmpp.js"));
   token = null;
+  // The id in the archive of the last message that it has.
+  known = null;
 
   // First with the password; then, as the same client, with the token that came of it (XEP-0484).
-  async login({ jid: address, password, port, tls }) {
+  async login({ jid: address, password, port, tls, known }) {
+    this.known = known ?? null;
     const { local: username, domain } = jid(address);
     const scheme = tls === "direct" ? "xmpps" : "xmpp";
     // The certificate is verified for this name, too.
@@ -33,6 +38,7 @@ class XmppJs {
     const mechanism = `${first}, then ${this.mechanism}`;
     const { xmpp } = this;
     this.note(await this.ask("get", xml("query", "jabber:iq:roster")));
+    await this.catchUp();
     // It is there once the server says so.
     const seen = new Promise((resolve) => xmpp.on("stanza", (stanza) => {
       if (stanza.is("presence") && stanza.attrs.from === String(xmpp.jid)) resolve();
@@ -41,6 +47,16 @@ class XmppJs {
     await seen;
     const checks = ["token", "clients", "disco", "ping", "version", "vcard", "blocking", "private_xml"];
     tell({ is: "online", mechanism, tls: xmpp.socket.socket.getProtocol(), checks });
+  }
+
+  // Who is bound within the login takes what came meanwhile out of the archive (XEP-0386): from the last message on that
+  // it knows.
+  async catchUp() {
+    for (let complete = this.known === null; !complete; ) {
+      const set = xml("set", RSM, xml("max", {}, "20"), xml("after", {}, this.known));
+      const fin = await this.ask("set", xml("query", MAM, set));
+      complete = fin.attrs.complete === "true";
+    }
   }
 
   // Why it did not come in, if so.
@@ -81,7 +97,7 @@ class XmppJs {
   async logout() {
     await this.xmpp.send(xml("presence", { type: "unavailable" }));
     await this.xmpp.stop();
-    tell({ is: "offline" });
+    tell({ is: "offline", known: this.known });
   }
 
   async subscribe({ to }) {
@@ -148,6 +164,9 @@ class XmppJs {
   }
 
   hear(stanza) {
+    const result = stanza.getChild("result", MAM);
+    if (result) return this.hearOf(result);
+    this.known = stanza.getChild("stanza-id", "urn:xmpp:sid:0")?.attrs.id ?? this.known;
     const from = stanza.attrs.from && bare(stanza.attrs.from);
     if (stanza.is("message") && stanza.getChild("body")) {
       const delayed = stanza.getChild("delay", "urn:xmpp:delay")?.attrs.stamp ?? null;
@@ -158,6 +177,17 @@ class XmppJs {
       const [show, status] = ["show", "status"].map((name) => stanza.getChildText(name) ?? "");
       tell({ is: "presence", from, type, show, status });
     }
+  }
+
+  // A message out of the archive; what it said itself it knows.
+  hearOf(result) {
+    this.known = result.attrs.id;
+    const forwarded = result.getChild("forwarded", "urn:xmpp:forward:0");
+    const message = forwarded.getChild("message", "jabber:client");
+    const from = bare(message.attrs.from);
+    if (from === this.xmpp.jid.bare().toString() || !message.getChild("body")) return;
+    const delayed = forwarded.getChild("delay", "urn:xmpp:delay").attrs.stamp;
+    tell({ is: "message", from, body: message.getChildText("body"), delayed });
   }
 
   note(query) {
