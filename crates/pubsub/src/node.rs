@@ -30,6 +30,8 @@ const STATE_LIMITS: xml::Limits = xml::Limits {
 pub const AFFILIATIONS_MAX: usize = 1_000;
 /// Addresses that have subscribed to one node.
 pub const SUBSCRIBERS_MAX: usize = 1_000;
+/// Of these, addresses of one account: nobody alone takes the place of others.
+pub const SUBSCRIBERS_OF_ONE: usize = 10;
 
 /// What somebody other than the owner is to a node (XEP-0060 §4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use xmpp::xml::Element;
 use crate::access::Owner;
 use crate::errors::error;
 use crate::news;
-use crate::node::{Node, Nodes, SUBSCRIBERS_MAX};
+use crate::node::{Node, Nodes, SUBSCRIBERS_MAX, SUBSCRIBERS_OF_ONE};
 use crate::pep::Answer;
 
 /// The addresses with which somebody has subscribed to a node.
@@ -30,7 +30,8 @@ pub(crate) fn subscribe(
     if jid.bare() != *asker {
         return Err(error(Condition::BadRequest, "invalid-jid").into());
     }
-    if node.subscribers.len() >= SUBSCRIBERS_MAX && !node.subscribers.contains(&jid) {
+    let is_full = node.subscribers.len() >= SUBSCRIBERS_MAX || of(node, asker).count() >= SUBSCRIBERS_OF_ONE;
+    if is_full && !node.subscribers.contains(&jid) {
         let full = error(Condition::PolicyViolation, "too-many-subscriptions");
         return Err(full.with_type(ErrorType::Wait).into());
     }

@@ -87,6 +87,7 @@ impl Sqlite {
             journal,
             questions: questions.clone(),
             reads: reads.clone(),
+            lags: false,
             checkpoints,
             written: 0,
             pages_max: pages_max.clone(),

@@ -36,6 +36,8 @@ pub(super) struct Writing {
     pub(super) journal: Journal,
     pub(super) questions: Arc<Questions>,
     pub(super) reads: Arc<Reads>,
+    /// The tables could not follow; said once.
+    pub(super) lags: bool,
     pub(super) checkpoints: Checkpoints,
     /// Bytes since the last checkpoint was asked for, roughly.
     pub(super) written: u64,
@@ -97,6 +99,7 @@ impl Writing {
     fn follow(&mut self, questions: Vec<Question>) {
         match self.journal.follow(&mut self.connection) {
             Ok(statements) => {
+                self.lags = false;
                 self.count(statements * STATEMENT_BYTES);
                 for question in questions {
                     if let Err((question, error)) = self.reads.ask(question) {
@@ -105,7 +108,9 @@ impl Writing {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "what has been committed cannot be put into its tables now; it is tried again");
+                if !std::mem::replace(&mut self.lags, true) {
+                    tracing::error!(%error, "what is committed cannot be put into its tables; it is tried again");
+                }
                 self.answer(questions, &error);
             }
         }
