@@ -7,6 +7,7 @@ from client import Entrance
 from clients import client
 from clients.profanity import Profanity
 from report import lived
+from story import become_contacts
 
 # As profanity and its like write it, in the namespace that they use (XEP-0384 0.3); with base64 in several lines.
 OMEMO = """<encrypted xmlns="eu.siacs.conversations.axolotl"><header sid="27183"><key rid="31415" prekey="true">MwohBd
@@ -79,14 +80,7 @@ def _omemo_of_two(one, two, device, house, report):
     with report.check(name, "publishes its keys for OMEMO, and finds those of another profanity"):
         for who, account in ((one, me), (two, other)):
             who.login(account, house, Entrance.STARTTLS, house.certificate)
-        one.subscribe(other.jid)
-        two.expect_request(me.jid)
-        two.approve(me.jid)
-        two.subscribe(me.jid)
-        one.expect_request(other.jid)
-        one.approve(other.jid)
-        one.expect_roster(other.jid, "both")
-        two.expect_roster(me.jid, "both")
+        become_contacts(one, me, two, other)
         device.login(other, house, Entrance.STARTTLS, house.certificate)
         device.copies()
         for who in (one, two):

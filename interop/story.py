@@ -46,18 +46,23 @@ def _tell(client, friend, house, report):
         _without_roster(client, friend, me, other, house, report)
 
 
+def become_contacts(one, me, two, other):
+    """Each of two clients that are logged in asks the other one to see its presence, and is let."""
+    one.subscribe(other.jid)
+    two.expect_request(me.jid)
+    two.approve(me.jid)
+    two.subscribe(me.jid)
+    one.expect_request(other.jid)
+    one.approve(other.jid)
+    one.expect_roster(other.jid, "both")
+    two.expect_roster(me.jid, "both")
+
+
 def _with_roster(client, friend, me, other, house, report):
     name = client.name
     with report.check(name, f"subscribes to a friend with {friend.name}, and is subscribed to"):
         friend.login(other, house, Entrance.STARTTLS, house.certificate)
-        client.subscribe(other.jid)
-        friend.expect_request(me.jid)
-        friend.approve(me.jid)
-        friend.subscribe(me.jid)
-        client.expect_request(other.jid)
-        client.approve(other.jid)
-        client.expect_roster(other.jid, "both")
-        friend.expect_roster(me.jid, "both")
+        become_contacts(client, me, friend, other)
 
     with report.check(name, "sees the friend's presence, and is seen"):
         client.expect_presence(other.jid, "", "")

@@ -118,7 +118,10 @@ impl Writing {
 
     /// Answers all the same, of tables as they will be.
     fn answer(&mut self, questions: Vec<Question>, trouble: &StoreError) {
-        let mut questions = questions.into_iter().collect::<VecDeque<_>>();
+        if questions.is_empty() {
+            return;
+        }
+        let mut questions = VecDeque::from(questions);
         let looked = self.journal.look(&mut self.connection, |tables| {
             questions.drain(..).for_each(|question| question.answer_from(tables));
         });
