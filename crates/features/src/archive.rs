@@ -214,7 +214,7 @@ fn keep(
     same_as: Option<(BareJid, u64)>,
     step: &mut Step<'_>,
 ) -> Option<u64> {
-    if archive.ids.is_none() || !rules::of(message).archived || !archive.preferences.want(roster, with) {
+    if archive.ids.is_none() || !archive.preferences.want(roster, with) || !rules::of(message).archived {
         return None;
     }
     archive.last += 1;

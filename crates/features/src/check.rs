@@ -87,7 +87,7 @@ pub fn stepped_at<T>(after: Duration, run: impl FnOnce(&mut Step<'_>) -> T) -> (
 pub fn stepped_of<T>(domain: &Domain, after: Duration, run: impl FnOnce(&mut Step<'_>) -> T) -> (T, Yield) {
     let quiet = Arc::new(Quiet { now: beginning() + after });
     let world = World { clock: quiet.clone(), entropy: quiet.clone(), spawn: quiet.clone(), memory: quiet };
-    let mut step = Step::new(&world, domain);
+    let mut step = Step::new(&world, domain, world.clock.now());
     let value = run(&mut step);
     (value, step.finish())
 }

@@ -11,12 +11,11 @@ pub const CARD: Card = Card { xep: 352, version: "1.0.0", title: "Client State I
 
 /// What is said in a room and names the reader does not wait, nor does what is held back before it.
 pub fn heed_names(sessions: &Sessions, reached: &[SessionId], message: &Stanza, step: &mut Step<'_>) {
-    if rules::of(message).inactive != Inactive::IfNamed {
-        return;
-    }
     let all = reached.iter().filter_map(|id| sessions.find(*id));
-    for session in all.filter(|session| session.is_named_by(message)) {
-        step.act(Act::Flush(session.id));
+    let mut named = all.filter(|session| session.is_named_by(message)).peekable();
+    // Hardly anything names anybody; the table is asked last.
+    if named.peek().is_some() && rules::of(message).inactive == Inactive::IfNamed {
+        named.for_each(|session| step.act(Act::Flush(session.id)));
     }
 }
 

@@ -179,12 +179,12 @@ impl Connection {
 
     /// Goes round until nothing can be moved any more; ready when the connection is over.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        if self.session.next_timeout().is_some_and(|due| due <= now) {
+            self.session.timeout(now);
+        }
         let mut reads = 0;
         loop {
-            let now = Instant::now();
-            if self.session.next_timeout().is_some_and(|due| due <= now) {
-                self.session.timeout(now);
-            }
             self.session.poll(now, cx);
             let Ok(written) = self.write(cx) else {
                 return self.over();
@@ -206,7 +206,7 @@ impl Connection {
             }
             match self.read(now, cx) {
                 Ok(Moved::Something) => reads += 1,
-                Ok(Moved::Nothing) => return self.rest(cx),
+                Ok(Moved::Nothing) => return self.rest(now, cx),
                 Err(error) => {
                     tracing::debug!(%error, "the connection broke");
                     // It may have been told why.
@@ -216,7 +216,7 @@ impl Connection {
             }
             if reads >= READS_PER_TURN {
                 cx.waker().wake_by_ref();
-                return self.rest(cx);
+                return self.rest(now, cx);
             }
         }
     }
@@ -327,8 +327,7 @@ impl Connection {
     }
 
     /// Waits: sets the timer for whatever is due first.
-    fn rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
+    fn rest(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let paces = [self.bytes.check(now).err(), self.stanzas.check(now).err()];
         let slow = paces.into_iter().flatten().max().filter(|_| self.session.wants_input());
         let due = self.session.next_timeout().into_iter().chain(slow).min();

@@ -56,6 +56,7 @@ impl Commits {
             known => return known,
         }
         self.waiting.lock().push((lsn, waker.clone()));
+        self.log.hurry();
         // The group may have gone through in between (docs/build/stepping.md, trap 6); then the waker is merely early.
         self.fate(lsn)
     }

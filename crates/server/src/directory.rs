@@ -1,10 +1,12 @@
 //! The directory: finds the one cell of every entity that is awake, and makes it when somebody writes to it.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, Hasher};
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use parking_lot::Mutex;
 use step::{Question, Return};
 use store::{KeptLetter, Lsn};
@@ -158,45 +160,49 @@ impl Cell {
 
 /// All cells of this node, by address.
 pub struct Directory {
-    shards: Vec<Mutex<HashMap<BareJid, Arc<Cell>, Keyed>>>,
-    hasher: Keyed,
+    shards: Vec<Shard>,
+    /// SipHash that has taken in a secret of this run: the same in every replay of a seed, and not to be guessed
+    /// outside.
+    secret: DefaultHasher,
 }
+
+/// Cells by the hashes of their addresses: an address is hashed once, for the shard and for the place in it.
+type Shard = Mutex<HashTable<Arc<Cell>>>;
 
 impl Directory {
     /// An empty directory. The secret keeps strangers from choosing addresses that fall together.
     pub fn new(secret: [u8; 32]) -> Self {
-        let hasher = Keyed(secret);
-        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::with_hasher(hasher.clone()))).collect();
-        Directory { shards, hasher }
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&secret);
+        Directory { shards: (0..SHARDS).map(|_| Shard::default()).collect(), secret: hasher }
     }
 
     /// The cell of an address, made if there is none.
-    pub fn cell(&self, address: &BareJid, now: Instant) -> Arc<Cell> {
-        let mut shard = self.shard(address).lock();
-        if let Some(cell) = shard.get(address) {
-            return cell.clone();
+    pub fn cell(&self, address: &BareJid, now: impl FnOnce() -> Instant) -> Arc<Cell> {
+        let (hash, shard) = self.shard(address);
+        let is_it = |cell: &Arc<Cell>| cell.address == *address;
+        match shard.lock().entry(hash, is_it, |cell| self.hash(&cell.address)) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => entry.insert(Arc::new(Cell::new(address.clone(), now()))).get().clone(),
         }
-        let cell = Arc::new(Cell::new(address.clone(), now));
-        shard.insert(address.clone(), cell.clone());
-        cell
     }
 
     /// Whether this entity is in memory.
     pub fn holds(&self, address: &BareJid) -> bool {
-        self.shard(address).lock().contains_key(address)
+        self.find(address).is_some()
     }
 
     /// Whether an entity is in memory, or on its way there.
     pub fn is_awake(&self, address: &BareJid) -> bool {
         let asleep = |cell: &Arc<Cell>| matches!(cell.inner.lock().life, Life::Asleep | Life::Gone);
-        self.shard(address).lock().get(address).is_some_and(|cell| !asleep(cell))
+        self.find(address).is_some_and(|cell| !asleep(&cell))
     }
 
     /// Takes out every idle cell for which `is_done` holds; a later letter loads the entity anew.
     pub fn sweep(&self, mut is_done: impl FnMut(&Inner) -> bool) -> usize {
         let mut swept = 0;
         for shard in &self.shards {
-            shard.lock().retain(|_, cell| {
+            shard.lock().retain(|cell| {
                 let mut inner = cell.inner.lock();
                 let done = inner.life == Life::Idle && inner.mailbox.is_empty() && is_done(&inner);
                 if done {
@@ -213,7 +219,7 @@ impl Directory {
     /// Looks at every cell in turn.
     pub fn cells(&self, mut visit: impl FnMut(&Arc<Cell>)) {
         for shard in &self.shards {
-            let cells: Vec<_> = shard.lock().values().cloned().collect();
+            let cells: Vec<_> = shard.lock().iter().cloned().collect();
             cells.iter().for_each(&mut visit);
         }
     }
@@ -233,22 +239,20 @@ impl Directory {
         self.len() == 0
     }
 
-    fn shard(&self, address: &BareJid) -> &Mutex<HashMap<BareJid, Arc<Cell>, Keyed>> {
-        let hash = self.hasher.hash_one(address);
-        &self.shards[(hash >> 32) as usize % SHARDS]
+    fn find(&self, address: &BareJid) -> Option<Arc<Cell>> {
+        let (hash, shard) = self.shard(address);
+        shard.lock().find(hash, |cell| cell.address == *address).cloned()
     }
-}
 
-/// SipHash behind a secret of this run: the same in every replay of a seed, and not to be guessed outside.
-#[derive(Clone)]
-struct Keyed([u8; 32]);
+    /// Where a cell of this address is, and by which hash.
+    fn shard(&self, address: &BareJid) -> (u64, &Shard) {
+        let hash = self.hash(address);
+        (hash, &self.shards[(hash >> 32) as usize % SHARDS])
+    }
 
-impl BuildHasher for Keyed {
-    type Hasher = std::hash::DefaultHasher;
-
-    fn build_hasher(&self) -> Self::Hasher {
-        let mut hasher = std::hash::DefaultHasher::new();
-        hasher.write(&self.0);
-        hasher
+    fn hash(&self, address: &BareJid) -> u64 {
+        let mut hasher = self.secret.clone();
+        address.hash(&mut hasher);
+        hasher.finish()
     }
 }

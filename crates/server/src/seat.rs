@@ -16,6 +16,31 @@ use crate::outgoing::Outgoing;
 use crate::sent::TooMany;
 use crate::ticket::Ticket;
 
+/// What the connection is to do beside moving stanzas.
+#[derive(Debug, Default)]
+pub struct Duties {
+    /// The account is to answer for a stanza of the client that is lost; it counts as told.
+    pub refusal: bool,
+    /// The account is to put down anew what the session is owed, since some of it has given way to newer stanzas; it
+    /// counts as asked to.
+    pub recount: bool,
+    /// The client is to be asked for an acknowledgement; it counts as asked.
+    pub ack: bool,
+    /// More waits than may: the client does not read.
+    pub overflow: bool,
+}
+
+/// How much is on its way at a seat.
+#[derive(Debug, Default)]
+pub struct Load {
+    /// Stanzas of the client that are not done with.
+    pub unhandled: usize,
+    /// Their bytes: its credit is used up by them.
+    pub unhandled_bytes: usize,
+    /// Bytes that wait to leave.
+    pub queued_bytes: usize,
+}
+
 /// The seat of one connection.
 pub struct Seat {
     door: Arc<Door>,
@@ -60,15 +85,15 @@ impl Seat {
         }
     }
 
-    /// Whether the account is to answer for a stanza of the client that is lost; it then counts as told.
-    pub fn wants_refusal(&self) -> bool {
-        self.state().is_some_and(|mut state| state.under_way.wants_refusal())
-    }
-
-    /// Whether the account is to put down anew what the session is owed, since some of it has given way to newer
-    /// stanzas; it then counts as asked to.
-    pub fn wants_recount(&self) -> bool {
-        self.state().is_some_and(|mut state| state.wants_recount())
+    /// What is to be done beside; so many bytes may wait.
+    pub fn duties(&self, bytes_max: usize) -> Duties {
+        let Some(mut state) = self.state() else { return Duties::default() };
+        Duties {
+            refusal: state.under_way.wants_refusal(),
+            recount: state.wants_recount(),
+            ack: state.managed.as_mut().is_some_and(|managed| managed.sent.wants_ack()),
+            overflow: state.queued_bytes > bytes_max,
+        }
     }
 
     /// Only has `waker` woken when something more is put behind the door.
@@ -143,12 +168,6 @@ impl Seat {
         told
     }
 
-    /// Whether the client should be asked for an acknowledgement now; it then counts as asked.
-    pub fn wants_ack(&self) -> bool {
-        self.state()
-            .is_some_and(|mut state| state.managed.as_mut().is_some_and(|managed| managed.sent.wants_ack()))
-    }
-
     /// A stanza has come from the client; the ticket stands for its whole consequence. None when it must come again by
     /// way of whoever sits here now.
     pub fn ticket(&self, stanza: Option<&Stanza>) -> Option<Ticket> {
@@ -158,14 +177,13 @@ impl Seat {
         Some(Ticket::new(self.door.clone(), number))
     }
 
-    /// Stanzas of the client that are not done with, and their bytes: its credit is used up by them.
-    pub fn unhandled(&self) -> (usize, usize) {
-        self.state().map_or((0, 0), |state| (state.under_way.len(), state.under_way.bytes()))
-    }
-
-    /// Bytes that wait to leave.
-    pub fn queued_bytes(&self) -> usize {
-        self.state().map_or(0, |state| state.queued_bytes)
+    /// How much is on its way.
+    pub fn load(&self) -> Load {
+        self.state().map_or_else(Load::default, |state| Load {
+            unhandled: state.under_way.len(),
+            unhandled_bytes: state.under_way.bytes(),
+            queued_bytes: state.queued_bytes,
+        })
     }
 
     /// The client has said goodbye.

@@ -19,7 +19,7 @@ use crate::letter::{Envelope, Letter, Resuming};
 use crate::login;
 use crate::node::Node;
 use crate::outgoing::Outgoing;
-use crate::seat::Seat;
+use crate::seat::{Duties, Load, Seat};
 use crate::sent::TooMany;
 use crate::ticket::Ticket;
 
@@ -61,6 +61,8 @@ pub struct Session {
     resuming: Option<BoxFuture<'static, Resuming>>,
     /// When the store is to hear of what the client has acknowledged.
     acked_due: Option<Instant>,
+    /// Whether the client may wait for an acknowledgement: not before it has asked for one.
+    may_wait_for_ack: bool,
     wants_tls: bool,
     /// Who is to be told when everything before has been written.
     leaving: Vec<Return>,
@@ -89,6 +91,7 @@ impl Session {
             asking: None,
             resuming: None,
             acked_due: None,
+            may_wait_for_ack: false,
             wants_tls: false,
             leaving: Vec::new(),
             ending: false,
@@ -131,20 +134,26 @@ impl Session {
             }
             self.hear(now);
         }
-        if self.seat.wants_refusal() {
+        self.attend(now);
+    }
+
+    /// Does what is to be done beside moving stanzas.
+    fn attend(&mut self, now: Instant) {
+        let Duties { refusal, recount, ack, overflow } = self.seat.duties(self.node.config.outbound_bytes());
+        if refusal {
             self.post(Letter::Lost(self.seat.id()), None);
         }
-        if self.seat.wants_recount() {
+        if recount {
             self.post(Letter::Superseded(self.seat.id()), None);
         }
-        if !self.closed && self.seat.wants_ack() {
+        if ack {
             self.machine.ask_ack();
         }
-        if !self.closed && self.ending && self.seat.unhandled() == (0, 0) {
+        if !self.closed && self.ending && self.seat.load().unhandled == 0 {
             self.machine.answer(now, Answer::End);
             self.hear(now);
         }
-        if !self.closed && self.seat.queued_bytes() > self.node.config.outbound_bytes() {
+        if !self.closed && overflow {
             // Guarantees G9: a reader that stops costs at most this; what it did not take goes elsewhere.
             let error = StreamError::new(StreamCondition::ResourceConstraint);
             self.machine.answer(now, Answer::Close(error));
@@ -169,6 +178,7 @@ impl Session {
         match known {
             Resuming::Seat(seat) => {
                 seat.sit();
+                self.may_wait_for_ack = true;
                 self.node.connected(self.number, seat.door());
                 let before = std::mem::replace(&mut self.seat, seat);
                 // The account knows the connection of a client that has said who it is by the door that it came with.
@@ -213,11 +223,11 @@ impl Session {
 
     /// Whether the socket is to be read.
     pub fn wants_input(&self) -> bool {
-        let (stanzas, bytes) = self.seat.unhandled();
+        let Load { unhandled, unhandled_bytes, queued_bytes } = self.seat.load();
         self.machine.wants_input()
-            && stanzas < CREDIT_STANZAS
-            && bytes < CREDIT_BYTES
-            && self.seat.queued_bytes() < self.node.config.outbound_bytes() / ANSWERS_SHARE
+            && unhandled < CREDIT_STANZAS
+            && unhandled_bytes < CREDIT_BYTES
+            && queued_bytes < self.node.config.outbound_bytes() / ANSWERS_SHARE
             && !self.node.commits.log().is_behind()
     }
 
@@ -266,7 +276,8 @@ impl Session {
 
     /// When it next needs to be told the time.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.machine.poll_timeout().into_iter().chain(self.seat.ack_due()).chain(self.acked_due).min()
+        let ack_due = if self.may_wait_for_ack { self.seat.ack_due() } else { None };
+        [self.machine.poll_timeout(), ack_due, self.acked_due].into_iter().flatten().min()
     }
 
     /// The other side has closed the connection, or it broke.
@@ -339,7 +350,10 @@ impl Session {
                     self.seat.manage();
                     self.post(Letter::Manage(self.seat.id(), enable), None);
                 }
-                Event::AckAsked => self.seat.ask_ack(now + ACK_PATIENCE),
+                Event::AckAsked => {
+                    self.may_wait_for_ack = true;
+                    self.seat.ask_ack(now + ACK_PATIENCE);
+                }
                 Event::Acked { handled } => self.acked(now, handled),
                 Event::Inactive => self.seat.inactive(self.node.config.held_back_stanzas()),
                 Event::Active => self.seat.active(),

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use step::{Act, Entered, Managed, Resumable, Return, Returned, Step};
 use store::{Fate, Lsn, Write};
@@ -56,7 +56,7 @@ impl Node {
     fn put(self: &Arc<Self>, to: &BareJid, envelope: Envelope, work: &mut WorkList) {
         let mut envelope = Some(envelope);
         loop {
-            let cell = self.directory.cell(to, self.world.clock.now());
+            let cell = self.directory.cell(to, || self.world.clock.now());
             let mut inner = cell.inner.lock();
             if inner.life == Life::Gone {
                 continue;
@@ -83,7 +83,7 @@ impl Node {
 
     /// Has an entity loaded that is asleep, so that it reads the letters which the store has kept for it.
     pub(crate) fn wake(self: &Arc<Self>, address: &BareJid) {
-        let cell = self.directory.cell(address, self.world.clock.now());
+        let cell = self.directory.cell(address, || self.world.clock.now());
         let mut inner = cell.inner.lock();
         if inner.life == Life::Asleep {
             inner.life = Life::Loading;
@@ -176,6 +176,8 @@ impl Node {
         }
         // The letter that it comes of is read again.
         let outdated = envelope.kept.as_ref().is_some_and(|kept| kept.load != inner.loads);
+        let now = self.world.clock.now();
+        inner.used = now;
         drop(inner);
 
         let outcome = match outdated || self.is_void(&envelope) {
@@ -183,11 +185,10 @@ impl Node {
                 tracing::trace!(entity = %cell.address, letter = ?envelope.letter, "void");
                 Ok((entity, Lsn::default()))
             }
-            false => self.read(cell, entity, envelope, rests_on, work),
+            false => self.read(cell, entity, envelope, rests_on, now, work),
         };
 
         let mut inner = cell.inner.lock();
-        inner.used = self.world.clock.now();
         match outcome {
             Ok((entity, lsn)) => {
                 inner.lsn = inner.lsn.max(lsn);
@@ -243,6 +244,7 @@ impl Node {
         mut entity: Box<Entity>,
         envelope: Envelope,
         rests_on: Lsn,
+        now: Instant,
         work: &mut WorkList,
     ) -> Result<(Box<Entity>, Lsn), Box<Entity>> {
         let arrived = Arrived::of(&envelope);
@@ -251,7 +253,7 @@ impl Node {
         let domain = entity.domain().clone();
         let was_kept = entity.is_kept();
         let origin = if kept.is_some() { Origin::Registered } else { Origin::of(&letter) };
-        let mut step = Step::new(&self.world, &domain);
+        let mut step = Step::new(&self.world, &domain, now);
         let (mut told, wall) = (Told::default(), step.wall);
         if catch_unwind(AssertUnwindSafe(|| entity.read(letter, &mut step, &mut told))).is_err() {
             return Err(broken(entity, wall, ticket.as_ref()));

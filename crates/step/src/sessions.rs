@@ -109,8 +109,8 @@ impl Session {
 
     /// Whether what is said in a room names the one who reads it here: as it told the room when it joined.
     pub fn is_named_by(&self, message: &Stanza) -> bool {
-        let Some(room) = message.from.as_ref().map(Jid::bare) else { return false };
-        let here = self.directed.iter().filter(|nick| nick.bare() == room);
+        let Some(from) = &message.from else { return false };
+        let here = self.directed.iter().filter(|nick| nick.bare() == from.bare());
         here.filter_map(Jid::resource).any(|nick| rules::names(message, nick))
     }
 

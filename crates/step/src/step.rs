@@ -38,16 +38,9 @@ pub struct Yield {
 }
 
 impl<'a> Step<'a> {
-    /// Begins a step of an entity of `domain`.
-    pub fn new(world: &'a World, domain: &'a Domain) -> Self {
-        Step {
-            now: world.clock.now(),
-            wall: world.clock.wall(),
-            domain,
-            world,
-            writes: Vec::new(),
-            acts: Vec::new(),
-        }
+    /// Begins a step of an entity of `domain`, now.
+    pub fn new(world: &'a World, domain: &'a Domain, now: Instant) -> Self {
+        Step { now, wall: world.clock.wall(), domain, world, writes: Vec::new(), acts: Vec::new() }
     }
 
     /// Sends a stanza to whomever its `to` names.

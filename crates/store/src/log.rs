@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -22,6 +23,9 @@ pub const WAITING_BYTES_MAX: usize = 256 << 20;
 /// A group ends with the append that reaches this many bytes, so that doors open one after another while a backlog is
 /// worked off.
 const GROUP_BYTES: usize = 16 << 20;
+
+/// What nobody waits for is committed along with what somebody does, or after so long by itself.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How many lost ranges are told apart. Beyond, the two oldest and what is between them become one: it counts as lost
 /// then, committed or not, and whoever still rests on it reads anew.
@@ -94,12 +98,16 @@ struct Shared {
     last_failed: AtomicU64,
     /// Bytes in the queue and in the writer's hand.
     bytes_waiting: AtomicUsize,
+    /// There is something in the queue, and nobody waits for it.
+    unhurried: AtomicBool,
     listeners: RwLock<Vec<Listener>>,
     wake_writer: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 struct State {
     queue: VecDeque<Append>,
+    /// Somebody waits for something in the queue.
+    awaited: bool,
     /// What the writer has in hand.
     in_hand: Waiting,
     /// The last number given out.
@@ -127,6 +135,8 @@ pub(crate) struct Append {
 pub(crate) enum Next {
     /// Commit these, in order, together.
     Group(Vec<Append>),
+    /// Sleep until woken, or for [`PATIENCE`]; then [`Log::hurry`].
+    Pause,
     /// Sleep until woken.
     Sleep,
     /// The log is closed and all is written.
@@ -138,6 +148,7 @@ impl Log {
     pub(crate) fn new(last: u64) -> Self {
         let state = State {
             queue: VecDeque::new(),
+            awaited: false,
             in_hand: Waiting::default(),
             last,
             failed: VecDeque::new(),
@@ -152,6 +163,7 @@ impl Log {
             failures: AtomicU64::new(0),
             last_failed: AtomicU64::new(0),
             bytes_waiting: AtomicUsize::new(0),
+            unhurried: AtomicBool::new(false),
             listeners: RwLock::new(Vec::new()),
             wake_writer: OnceLock::new(),
         }))
@@ -180,14 +192,33 @@ impl Log {
         }
         state.last += 1;
         let lsn = state.last;
+        let first = state.queue.is_empty();
+        state.awaited |= !writes.iter().all(Write::is_patient);
+        self.0.unhurried.store(!state.awaited, Ordering::Release);
         state.queue.push_back(Append { lsn, writes, bytes });
         self.0.bytes_waiting.fetch_add(bytes, Ordering::AcqRel);
-        let wake = std::mem::take(&mut state.asleep);
+        // The first has its patience from the writer.
+        let wake = (first || state.awaited) && std::mem::take(&mut state.asleep);
         drop(state);
         if wake {
             self.wake();
         }
         Ok(Lsn(lsn))
+    }
+
+    /// Somebody waits for what has been appended. Cheap if that is known.
+    pub fn hurry(&self) {
+        if !self.0.unhurried.load(Ordering::Acquire) {
+            return;
+        }
+        let mut state = self.0.state.lock();
+        state.awaited = !state.queue.is_empty();
+        self.0.unhurried.store(false, Ordering::Release);
+        let wake = state.awaited && std::mem::take(&mut state.asleep);
+        drop(state);
+        if wake {
+            self.wake();
+        }
     }
 
     /// The highest committed number. Numbers below it may have failed: ask [`Log::fate`].
@@ -250,14 +281,16 @@ impl Log {
     /// What waits, for the writer.
     pub(crate) fn next(&self) -> Next {
         let mut state = self.0.state.lock();
-        if !state.queue.is_empty() {
-            return Next::Group(state.take_group());
+        if state.awaited || (state.closed && !state.queue.is_empty()) {
+            let group = state.take_group();
+            self.0.unhurried.store(false, Ordering::Release);
+            return Next::Group(group);
         }
         if state.closed {
             return Next::End;
         }
         state.asleep = true;
-        Next::Sleep
+        if state.queue.is_empty() { Next::Sleep } else { Next::Pause }
     }
 
     /// The group that ends with this number is safe.
@@ -277,6 +310,8 @@ impl Log {
     pub(crate) fn fail(&self, trouble: StoreError) {
         let mut state = self.0.state.lock();
         let lost = std::mem::take(&mut state.queue);
+        state.awaited = false;
+        self.0.unhurried.store(false, Ordering::Release);
         state.in_hand = Waiting::default();
         state.trouble = Some(trouble);
         state.overflowing = false;
@@ -314,6 +349,7 @@ impl Log {
     pub(crate) fn crash(&self) {
         let mut state = self.0.state.lock();
         state.closed = true;
+        state.awaited = false;
         state.queue.clear();
     }
 
@@ -360,6 +396,8 @@ impl State {
             bytes += append.bytes;
             group.push(append);
         }
+        // What is left has waited long enough.
+        self.awaited = !self.queue.is_empty();
         self.in_hand = Waiting { appends: group.len(), bytes };
         group
     }
@@ -388,3 +426,7 @@ impl fmt::Debug for Log {
             .finish()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

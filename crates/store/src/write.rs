@@ -325,6 +325,12 @@ impl Write {
         Ok(OVERHEAD_BYTES + texts + key + blob)
     }
 
+    /// Whether it may wait a little for its commit unless somebody waits for that: it changes nothing that anybody has
+    /// been told.
+    pub(crate) fn is_patient(&self) -> bool {
+        matches!(self, Write::AccountSeen { .. })
+    }
+
     /// Whose things change with it; nobody's in particular: perhaps everybody's.
     pub(crate) fn whose(&self) -> Option<&BareJid> {
         match self {

@@ -175,6 +175,11 @@ impl Stage {
                 self.in_work = Some(group);
                 true
             }
+            // The simulator says when.
+            Next::Pause => {
+                self.log.hurry();
+                self.take()
+            }
             Next::Sleep | Next::End => false,
         }
     }

@@ -17,7 +17,7 @@ use crate::db::Sink;
 use crate::db::condense::condense;
 use crate::db::value::{Value, signed};
 use crate::error::StoreError;
-use crate::log::{Append, Log, Next};
+use crate::log::{Append, Log, Next, PATIENCE};
 
 /// Attempts to bring a group into the database, or to learn that it is there; then it counts as lost.
 const ATTEMPTS: u32 = 6;
@@ -65,6 +65,10 @@ impl Writer {
         loop {
             match self.log.next() {
                 Next::Group(group) => self.commit(&group).await,
+                Next::Pause => {
+                    let _ = timeout(PATIENCE, self.wake.notified()).await;
+                    self.log.hurry();
+                }
                 Next::Sleep => self.rest().await,
                 Next::End => break,
             }

@@ -15,7 +15,7 @@ use super::readers::{Question, Questions, Reads};
 use super::values::classify;
 use super::{connect, spawn};
 use crate::error::StoreError;
-use crate::log::{Append, Log, Next};
+use crate::log::{Append, Log, Next, PATIENCE};
 
 /// The write-ahead log is folded into the file about every so many bytes, by a thread of its own.
 const BYTES_PER_CHECKPOINT: u64 = 4 << 20;
@@ -51,6 +51,10 @@ impl Writing {
         loop {
             match self.log.next() {
                 Next::Group(group) => self.commit(group),
+                Next::Pause => {
+                    thread::park_timeout(PATIENCE);
+                    self.log.hurry();
+                }
                 Next::Sleep => self.rest(),
                 Next::End => break,
             }
