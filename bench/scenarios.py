@@ -136,11 +136,7 @@ def _measure(scenario, server):
             _load(server, ("fill", "--messages", str(SAID)), 0)
             if scenario.messages > SAID:
                 server.fill_archive(scenario.messages)
-    words = [*scenario.words, *scenario.extra.get("words", ())]
-    # Ours keeps an archive unless an account says otherwise.
-    if server.name == "waxwing" and scenario.archive == Archive.OFF:
-        words.append("--unarchived")
-    return _load(server, words, scenario.seconds)
+    return _load(server, [*scenario.words, *scenario.extra.get("words", ())], scenario.seconds)
 
 
 def _load(server, words, seconds):

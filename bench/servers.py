@@ -177,7 +177,8 @@ class Waxwing(Server):
     def prepare(self):
         self.fill_in("waxwing.toml")
         (self.dir / "data").mkdir(mode=0o700)
-        self.fill("--accounts", self.accounts)
+        # An archive is kept unless an account says otherwise.
+        self.fill("--accounts", self.accounts, *(["--unarchived"] if self.archive == Archive.OFF else []))
 
     def fill(self, *words):
         store = f"sqlite:{self.dir}/data/waxwing.sqlite"

@@ -76,7 +76,6 @@ fn who_comes_in_again_is_known() {
 fn who_was_absent_reads_all_of_it() {
     let (_house, mut manner, _) = house();
     manner.managed = true;
-    manner.unarchived = true;
     let found = offline::run(&mut Crowd::new(manner).unwrap(), server(), DOMAIN, 3, 7, SPAN).unwrap();
     assert_eq!(
         (count(&found, "units"), count(&found, "lost"), count(&found, "twice")),

@@ -235,12 +235,6 @@ impl Entry {
     /// What everybody asks for once there is an address.
     fn settle(&mut self, already: u32, manner: &Manner, out: &mut Vec<u8>) {
         let mut awaited = already + 1;
-        if manner.unarchived {
-            out.extend_from_slice(
-                b"<iq type='set' id='in2'><prefs xmlns='urn:xmpp:mam:2' default='never'><always/><never/></prefs></iq>",
-            );
-            awaited += 1;
-        }
         out.extend_from_slice(b"<iq type='get' id='in3'><query xmlns='jabber:iq:roster'/></iq>");
         if manner.available {
             out.extend_from_slice(b"<presence/>");

@@ -40,8 +40,6 @@ pub struct Manner {
     pub managed: bool,
     /// Whether copies are wanted (XEP-0280).
     pub carbons: bool,
-    /// Whether the archive is to keep nothing: preferences are set so (XEP-0441), for servers that archive by default.
-    pub unarchived: bool,
     /// Whether presence is sent.
     pub available: bool,
     /// People in one group; of the floor.
@@ -62,7 +60,6 @@ impl Manner {
             password: password.to_owned(),
             managed: false,
             carbons: false,
-            unarchived: false,
             available: true,
             group: 2,
             tls: Arc::new(tls(Resumption::disabled())),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
+use features::archive::Preferences;
 use server::credentials;
 use store::{ArchiveMessage, Credentials, Fate, Log, Lsn, Store, StoreUrl, Write, words};
 use stream::ScramHash;
@@ -31,6 +32,9 @@ struct Order {
     /// Accounts u0, u1 and so on, of which there are none yet.
     #[arg(long, default_value_t = 0)]
     accounts: u32,
+    /// They prefer that nothing of theirs is archived.
+    #[arg(long)]
+    unarchived: bool,
     /// Rounds of PBKDF2.
     #[arg(long, default_value_t = 10_000)]
     iterations: u32,
@@ -79,7 +83,11 @@ async fn main() -> Result<(), String> {
     let credentials = derived(&order.password, order.iterations);
     for number in 0..order.accounts {
         let (account, credentials) = (account(number, &order.domain)?, credentials.clone());
+        let preferences = order.unarchived.then(|| Preferences::never().to_note(&account));
         filling.keep(Write::AccountCreate { account, credentials, at: SystemTime::now() }).await?;
+        if let Some(note) = preferences {
+            filling.keep(note).await?;
+        }
     }
     let (owner, friend) = (account(order.owner, &order.domain)?, account(order.owner + 1, &order.domain)?);
     for seq in 1..=order.messages {

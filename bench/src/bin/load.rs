@@ -58,9 +58,6 @@ struct Order {
     /// Copies are wanted (XEP-0280).
     #[arg(long, global = true)]
     carbons: bool,
-    /// The archive is told to keep nothing (XEP-0441).
-    #[arg(long, global = true)]
-    unarchived: bool,
     /// The measured time.
     #[arg(long, global = true, default_value_t = 8.0)]
     seconds: f64,
@@ -151,7 +148,6 @@ fn run(order: &Order) -> Result<Value, String> {
     let mut manner = Manner::new(peer, order.address, &order.domain, &order.password);
     manner.managed = order.managed;
     manner.carbons = order.carbons;
-    manner.unarchived = order.unarchived;
     match order.scene {
         Kind::Presence { circle, .. } => manner.group = circle,
         Kind::Login { by: By::Token, .. } => manner = manner.with_tickets(),

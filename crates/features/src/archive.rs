@@ -23,8 +23,7 @@ use xmpp::xml::Element;
 use ends::{Ends, metadata};
 pub use ends::{bound, cleared, ends_returned};
 use ids::Ids;
-use preferences::Preferences;
-pub use preferences::{KEY, TOPIC};
+pub use preferences::{KEY, Preferences, TOPIC};
 pub use retraction::returned as retraction_returned;
 
 /// What this file speaks of itself.
@@ -294,7 +293,7 @@ pub fn answer_own(
             if archive.ids.is_none() {
                 return Err(Condition::NotAllowed.into()); // XEP-0441 §2.1
             }
-            archive.preferences = preferences::set(owner, iq, step)?;
+            archive.preferences = preferences::set(owner, &archive.preferences, iq, step)?;
             Ok(Reply::Result(archive.preferences.to_element()))
         }
         _ => Err(Condition::BadRequest.into()),

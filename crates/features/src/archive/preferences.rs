@@ -57,6 +57,17 @@ impl Preferences {
         }
     }
 
+    /// Nothing is archived.
+    pub fn never() -> Self {
+        Preferences { others: Others::Never, ..Preferences::default() }
+    }
+
+    /// As they are kept.
+    pub fn to_note(&self, owner: &BareJid) -> Write {
+        let value = Some(self.to_element().to_xml().into_bytes());
+        Write::Note { owner: owner.clone(), topic: TOPIC, key: KEY.to_owned(), value }
+    }
+
     /// As they are shown, and kept.
     pub fn to_element(&self) -> Element {
         let default = match self.others {
@@ -79,13 +90,21 @@ impl Preferences {
 ///
 /// # Errors
 /// `bad-request` without a default that is one of three; `jid-malformed`; `policy-violation` for too many addresses.
-pub fn set(owner: &BareJid, iq: &Stanza, step: &mut Step<'_>) -> Result<Preferences, Stop> {
+pub fn set(
+    owner: &BareJid,
+    before: &Preferences,
+    iq: &Stanza,
+    step: &mut Step<'_>,
+) -> Result<Preferences, Stop> {
     let preferences = parsed(&iq.element(ns::MAM, "prefs").ok_or(Condition::BadRequest)?)?;
+    // Some clients say at each login what they have always said.
+    if preferences == *before {
+        return Ok(preferences);
+    }
     if preferences.always.len() + preferences.never.len() > ADDRESSES_MAX {
         return Err(Condition::PolicyViolation.into());
     }
-    let value = Some(preferences.to_element().to_xml().into_bytes());
-    step.write(Write::Note { owner: owner.clone(), topic: TOPIC, key: KEY.to_owned(), value });
+    step.write(preferences.to_note(owner));
     Ok(preferences)
 }
 
@@ -102,4 +121,25 @@ fn parsed(prefs: &Element) -> Result<Preferences, Stop> {
         jids.map(|jid| Jid::new(jid.text().trim()).map_err(|_| Condition::JidMalformed.into())).collect()
     };
     Ok(Preferences { others, always: list("always")?, never: list("never")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{bare, iq, stepped};
+    use xmpp::stanza::Type;
+
+    #[test]
+    fn what_is_preferred_already_is_not_written_again() {
+        let alice = bare("alice@one.test");
+        let never = iq(
+            Type::Set,
+            "<prefs xmlns='urn:xmpp:mam:2' default='never'><always/><never><jid>bob@one.test</jid></never></prefs>",
+        );
+        let (first, left) = stepped(|step| set(&alice, &Preferences::default(), &never, step));
+        let first = first.unwrap();
+        assert_eq!(left.writes, [first.to_note(&alice)]);
+        let (again, left) = stepped(|step| set(&alice, &first, &never, step));
+        assert_eq!((again.unwrap(), left.writes.len()), (first, 0));
+    }
 }
