@@ -5,6 +5,9 @@ use std::process::ExitCode;
 
 use admin::console::{self, Order};
 
+// Linked for its symbols.
+use math as _;
+
 mod desk;
 mod log;
 mod settings;
