@@ -1,7 +1,7 @@
 //! The two functions of C's mathematical library that the program calls, so that it needs no more of that library.
 //!
-//! Tokio's scheduler calls one for its averages, and SQLite the other to rank what a search has found. Without these the
-//! system maps a library of a megabyte into the server; half of it stays resident, a twentieth of all that an idle
+//! Tokio's scheduler calls one for its averages, and SQLite the other to rank what a search has found. Without these
+//! the system maps a library of a megabyte into the server; half of it stays resident, a twentieth of all that an idle
 //! server has.
 //!
 //! A symbol without a mangled name counts as unsafe code, since another of that name could have other parameters. These
