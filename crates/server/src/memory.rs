@@ -237,6 +237,7 @@ impl Node {
         let now = self.world.clock.now();
         let level = self.memory.look(resident, now);
         if level > Level::Enough {
+            self.store.give_back();
             self.world.memory.give_back();
         }
         if level < Level::Short || self.commits.fate(ended.lsn) == Fate::Pending {
@@ -254,6 +255,7 @@ impl Node {
             self.come_back(&account, Return::Resumption(session, turn), Returned::Time);
         }
         ended.lsn = self.commits.log().last();
+        self.commits.log().hurry();
         self.forget_idle(Duration::ZERO);
     }
 

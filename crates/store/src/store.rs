@@ -47,6 +47,11 @@ impl Store {
         self.0.log.clone()
     }
 
+    /// Memory is scarce: gives back, soon, what is kept in it only for speed.
+    pub fn give_back(&self) {
+        self.0.db.give_back();
+    }
+
     /// Takes no more writes, waits until all that was appended is written, and lets go of the database.
     /// Afterwards appends are refused and reads answer [`StoreError::Closed`].
     pub async fn close(&self) {

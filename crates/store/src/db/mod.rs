@@ -80,6 +80,14 @@ impl Db {
         }
     }
 
+    /// Gives back memory that is only there for speed.
+    pub(crate) fn give_back(&self) {
+        match self {
+            Db::Sqlite(sqlite) => sqlite.give_back(),
+            Db::Postgres(_) | Db::Rehearsal(_) => {}
+        }
+    }
+
     /// In whose words it is asked, where there are no common ones.
     pub(crate) fn dialect(&self) -> Dialect {
         match self {

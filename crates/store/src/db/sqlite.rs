@@ -11,7 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
@@ -51,6 +51,7 @@ pub(crate) struct Sqlite {
     /// Questions about that.
     questions: Arc<Questions>,
     writer: Thread,
+    gives_back: Arc<AtomicBool>,
     pages_max: Arc<AtomicU32>,
     /// Each thread that has the file open listens to this until it has let go of it.
     threads: watch::Sender<()>,
@@ -70,7 +71,7 @@ impl Sqlite {
 
         let (log, reads) = (Log::new(0), Arc::new(Reads::default()));
         let (ahead, questions) = (journal.ahead(), Arc::new(Questions::default()));
-        let pages_max = Arc::new(AtomicU32::new(0));
+        let (gives_back, pages_max) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let (threads, thread) = watch::channel(());
         // Whatever ends the writer, and if it is never begun.
         let ending = Ending { log: log.clone(), questions: questions.clone(), reads: reads.clone() };
@@ -87,6 +88,7 @@ impl Sqlite {
             journal,
             questions: questions.clone(),
             reads: reads.clone(),
+            gives_back: gives_back.clone(),
             lags: false,
             checkpoints,
             written: 0,
@@ -103,7 +105,7 @@ impl Sqlite {
         })?;
         let writer = handle.thread().clone();
         log.wakes(move || handle.thread().unpark());
-        Ok((Sqlite { path, reads, ahead, questions, writer, pages_max, threads }, log))
+        Ok((Sqlite { path, reads, ahead, questions, writer, gives_back, pages_max, threads }, log))
     }
 
     pub(crate) async fn read(
@@ -125,6 +127,12 @@ impl Sqlite {
 
     pub(crate) fn write_beside(&self, sql: &str, values: &[Value<'_>]) -> Result<(), StoreError> {
         execute(&connect(&self.path)?, sql, values)
+    }
+
+    /// The writer gives back the memory in which it keeps what its tables do not show yet, and pages.
+    pub(crate) fn give_back(&self) {
+        self.gives_back.store(true, Ordering::Release);
+        self.writer.unpark();
     }
 
     /// Waits until everything is written and no thread has the file open.

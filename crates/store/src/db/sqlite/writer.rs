@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub(super) struct Writing {
     pub(super) journal: Journal,
     pub(super) questions: Arc<Questions>,
     pub(super) reads: Arc<Reads>,
+    /// Memory is scarce: what is kept in it is to be given back.
+    pub(super) gives_back: Arc<AtomicBool>,
     /// The tables could not follow; said once.
     pub(super) lags: bool,
     pub(super) checkpoints: Checkpoints,
@@ -58,9 +60,13 @@ impl Writing {
                 Next::Sleep => self.rest(),
                 Next::End => break,
             }
-            let questions = self.questions.take();
-            if self.journal.is_due() || !questions.is_empty() {
+            let (questions, gives_back) =
+                (self.questions.take(), self.gives_back.swap(false, Ordering::AcqRel));
+            if self.journal.is_due() || gives_back || !questions.is_empty() {
                 self.follow(questions);
+            }
+            if gives_back {
+                let _ = self.connection.execute_batch("PRAGMA shrink_memory");
             }
         }
         self.follow(self.questions.close());
