@@ -83,7 +83,7 @@ fn show(asked: &Stanza, rows: &[(String, Vec<u8>)]) -> Result<Stanza, StanzaErro
         return Ok(asked.result_with(&Element::new(ns::PRIVATE, "query").with_child(empty)));
     };
     let whole = [format!("<query xmlns='{}'>", ns::PRIVATE).as_bytes(), value, b"</query>"].concat();
-    let kept = xml::parse(&whole, xml::Limits::default())
+    let kept = xml::parse(&whole, xml::Limits::CHECKED)
         .map_err(|_| StanzaError::new(Condition::InternalServerError))?;
     Ok(asked.result_with(&kept))
 }

@@ -26,7 +26,7 @@ pub(crate) fn show(nodes: &Nodes, request: &Request, found: Option<ItemsFound>) 
     // XEP-0059 §3: the one that is named as the end of a page is not there.
     let found = found.ok_or(Condition::ItemNotFound)?;
     let shown = found.items.iter().map(|item| {
-        let payload = xml::parse(&item.xml, xml::Limits::default()).ok();
+        let payload = xml::parse(&item.xml, xml::Limits::CHECKED).ok();
         Element::new(ns::PUBSUB, "item").with_attr("id", &item.id).with_children(payload)
     });
     let items = Element::new(ns::PUBSUB, "items").with_attr("node", name).with_children(shown);

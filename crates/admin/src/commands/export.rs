@@ -165,7 +165,7 @@ fn result(archived: &ArchivedMessage) -> Option<Element> {
 /// A stanza as it was kept, without the namespace that it inherits.
 fn of_client(xml: &[u8]) -> Option<Element> {
     let whole = [format!("<x xmlns='{}'>", ns::CLIENT).as_bytes(), xml, b"</x>"].concat();
-    xml::parse(&whole, xml::Limits::default()).ok()?.children().next().cloned()
+    xml::parse(&whole, xml::Limits::CHECKED).ok()?.children().next().cloned()
 }
 
 /// XEP-0227 §4.10: nodes as they are configured, with who is what to them, and their items, the oldest first.
@@ -208,7 +208,7 @@ async fn items(store: &Store, owner: &BareJid, name: &str) -> Result<Element, St
         items = items.with_children(page.items.iter().map(|item| {
             let mut element = Element::new(ns::PUBSUB, "item").with_attr("id", &item.id);
             element.set_attr_ns(Some(ns::KEPT), "at", datetime::format(item.at));
-            element.with_children(xml::parse(&item.xml, xml::Limits::default()).ok())
+            element.with_children(xml::parse(&item.xml, xml::Limits::CHECKED).ok())
         }));
     }
 }
@@ -221,7 +221,7 @@ async fn notes(store: &Store, owner: &BareJid) -> Result<Vec<Element>, StoreErro
     let mut others = Element::new(ns::KEPT, "notes");
     let mut found = Vec::new();
     for (topic, key, value) in store.all_notes(owner).await? {
-        let inside = xml::parse(&value, xml::Limits::default()).ok();
+        let inside = xml::parse(&value, xml::Limits::CHECKED).ok();
         match (topic.as_str(), inside) {
             (features::vcard::TOPIC, Some(card)) => found.push(card),
             (features::private::TOPIC, Some(kept)) => private.push(kept),
