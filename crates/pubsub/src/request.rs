@@ -119,7 +119,7 @@ impl Request {
             return of_owner(iq.type_, &pubsub);
         }
         let pubsub = iq.element(ns::PUBSUB, "pubsub").ok_or(Condition::BadRequest)?;
-        let what = pubsub.children().find(|child| child.ns() == ns::PUBSUB).ok_or(Condition::BadRequest)?;
+        let what = the_only_one(&pubsub)?;
         match (iq.type_, what.name()) {
             (Type::Set, "publish") => publish(&pubsub, what),
             (Type::Set, "retract") => retract(what),
@@ -138,9 +138,31 @@ impl Request {
     }
 }
 
+/// What is to be done. §17.1: one thing, and what belongs to it, once; what nobody would do must not be taken for done.
+fn the_only_one(pubsub: &Element) -> Result<&Element, StanzaError> {
+    const THINGS: [&str; 8] = [
+        "publish",
+        "retract",
+        "create",
+        "subscribe",
+        "unsubscribe",
+        "items",
+        "affiliations",
+        "subscriptions",
+    ];
+    let mut children = pubsub.children().filter(|child| child.ns() == pubsub.ns());
+    let what = children.next().ok_or(Condition::BadRequest)?;
+    let beside: Vec<&str> = children.map(Element::name).collect();
+    let is_twice = |name: &&str| beside.iter().filter(|other| *other == name).count() > 1;
+    let is_alone = pubsub.ns() == ns::PUBSUB
+        && !beside.iter().any(|name| THINGS.contains(name))
+        && !["publish-options", "configure"].iter().any(is_twice);
+    if beside.is_empty() || is_alone { Ok(what) } else { Err(Condition::BadRequest.into()) }
+}
+
 /// XEP-0060 §8
 fn of_owner(type_: Type, pubsub: &Element) -> Result<Request, StanzaError> {
-    let what = pubsub.children().find(|child| child.ns() == ns::PUBSUB_OWNER).ok_or(Condition::BadRequest)?;
+    let what = the_only_one(pubsub)?;
     match (type_, what.name()) {
         (Type::Get, "default") => Ok(Request::Default),
         (Type::Get, "configure") => Ok(Request::Configuration { node: named(what)? }),
