@@ -33,6 +33,12 @@ pub const SUBSCRIBERS_MAX: usize = 1_000;
 /// Of these, addresses of one account: nobody alone takes the place of others.
 pub const SUBSCRIBERS_OF_ONE: usize = 10;
 
+/// Bytes of what is kept of all nodes of one account besides their items: names, configurations, addresses. All of it
+/// is in memory as long as the account is, and the part of one node is written anew with each change.
+pub const STATES_BYTES_MAX: usize = 1 << 20;
+/// Bytes that each address costs besides its text.
+const ADDRESS_BYTES: usize = 64;
+
 /// What somebody other than the owner is to a node (XEP-0060 §4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Affiliation {
@@ -75,6 +81,15 @@ impl Node {
     /// A node without items.
     pub fn new(created: SystemTime, config: Config) -> Self {
         Node { created, config, affiliations: BTreeMap::new(), subscribers: BTreeSet::new(), bytes: 0 }
+    }
+
+    /// Bytes of what is kept of it besides its items.
+    fn state_bytes(&self, name: &str) -> usize {
+        let config = &self.config;
+        let texts = [&config.title, &config.description, &config.type_].into_iter().chain(&config.groups);
+        let members = self.affiliations.keys().map(|jid| jid.as_str().len() + ADDRESS_BYTES);
+        let subscribers = self.subscribers.iter().map(|jid| jid.as_str().len() + ADDRESS_BYTES);
+        name.len() + texts.map(String::len).sum::<usize>() + members.chain(subscribers).sum::<usize>()
     }
 
     /// As it is to be kept.
@@ -174,6 +189,14 @@ impl Nodes {
         self.all.values().map(|node| node.bytes).sum()
     }
 
+    /// Whether a node may become like this one. What takes no more than it did always may.
+    pub(crate) fn have_room(&self, name: &str, node: &Node) -> bool {
+        let before = self.find(name).map_or(0, |node| node.state_bytes(name));
+        let after = node.state_bytes(name);
+        let all: usize = self.iter().map(|(name, node)| node.state_bytes(name)).sum();
+        after <= before || all - before + after <= STATES_BYTES_MAX
+    }
+
     pub(crate) fn add(&mut self, name: &str, node: Node) {
         self.all.insert(name.into(), node);
     }
@@ -186,5 +209,35 @@ impl Nodes {
     pub(crate) fn next(&mut self) -> u64 {
         self.last += 1;
         self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_nodes_has_an_end() {
+        let mut nodes = Nodes::default();
+        let mut node = Node::new(SystemTime::UNIX_EPOCH, Config::default());
+        let jid = |number: usize| BareJid::new(&format!("{number}@{}.test", "x".repeat(50)));
+        for number in 0..AFFILIATIONS_MAX {
+            node.affiliations.extend(jid(number).map(|jid| (jid, Affiliation::Outcast)));
+        }
+        while nodes.have_room(&nodes.len().to_string(), &node) {
+            let name = nodes.len().to_string();
+            nodes.add(&name, node.clone());
+        }
+        let bytes: usize = nodes.iter().map(|(name, node)| node.state_bytes(name)).sum();
+        assert!(bytes <= STATES_BYTES_MAX && bytes + node.state_bytes("00") > STATES_BYTES_MAX);
+        // What is there may stay and become less, but not more.
+        let mut more = node.clone();
+        more.config.title = "x".repeat(STATES_BYTES_MAX - bytes + 1);
+        assert!(nodes.have_room("0", &node) && !nodes.have_room("0", &more));
+        more.config.title.pop();
+        assert!(nodes.have_room("0", &more));
+        nodes.add("0", more.clone());
+        assert!(nodes.have_room("0", &node) && nodes.have_room("0", &more));
+        assert!(!nodes.have_room("new", &Node::new(SystemTime::UNIX_EPOCH, Config::default())));
     }
 }

@@ -35,6 +35,9 @@ pub(crate) fn create(
     }
     let config = form.map_or(Ok(Config::default()), |form| Config::default().with(form, limits));
     let node = Node::new(step.wall, config.map_err(StanzaError::from)?);
+    if !nodes.have_room(&name, &node) {
+        return Err(error(Condition::PolicyViolation, "max-nodes-exceeded").into());
+    }
     step.write(node.put(owner.account, &name));
     nodes.add(&name, node);
     Ok(is_instant.then(|| {
@@ -66,11 +69,12 @@ pub(crate) fn configure(
     step: &mut Step<'_>,
 ) -> Answer {
     let limits = &step.domain.limits;
-    let node = nodes.find_mut(name).ok_or(Condition::ItemNotFound)?;
+    let node = nodes.find(name).ok_or(Condition::ItemNotFound)?;
     if form.type_ == FormType::Cancel {
         return Ok(None);
     }
-    node.config = node.config.clone().with(form, limits).map_err(StanzaError::from)?;
+    let config = node.config.clone().with(form, limits).map_err(StanzaError::from)?;
+    let node = changed(nodes, name, Node { config, ..node.clone() })?;
     let max = if node.config.persist { node.config.items_max(limits) } else { 0 };
     for (id, bytes) in &sizes[..sizes.len().saturating_sub(max)] {
         node.bytes = node.bytes.saturating_sub(*bytes);
@@ -87,6 +91,16 @@ pub(crate) fn configure(
         news::tell(owner, name, node, &news, step);
     }
     Ok(None)
+}
+
+/// The node as it is from now on, if there is room for it.
+fn changed<'n>(nodes: &'n mut Nodes, name: &str, changed: Node) -> Result<&'n mut Node, StanzaError> {
+    if !nodes.have_room(name, &changed) {
+        return Err(Condition::PolicyViolation.into());
+    }
+    let node = nodes.find_mut(name).ok_or(Condition::ItemNotFound)?;
+    *node = changed;
+    Ok(node)
 }
 
 /// XEP-0163 §7.1: who may not see the node any more has no subscription.
@@ -162,25 +176,25 @@ pub(crate) fn affiliate(
     changes: &[(BareJid, Option<String>)],
     step: &mut Step<'_>,
 ) -> Answer {
-    let node = nodes.find_mut(name).ok_or(Condition::ItemNotFound)?;
-    let mut changed = node.affiliations.clone();
+    let node = nodes.find(name).ok_or(Condition::ItemNotFound)?;
+    let mut affiliations = node.affiliations.clone();
     for (jid, affiliation) in changes {
         let Some(affiliation) = affiliation.as_deref() else { continue };
         match (jid == owner.account, affiliation, Affiliation::read(affiliation)) {
             (true, "owner", _) => {}
             // There is one owner, and no other (§8.9.2.4): nothing of the request is done.
             (true, ..) | (false, "owner", _) => return Err(unchanged(name, owner, node, changes)),
-            (false, "none", _) => drop(changed.remove(jid)),
-            (false, _, Some(affiliation)) => drop(changed.insert(jid.clone(), affiliation)),
+            (false, "none", _) => drop(affiliations.remove(jid)),
+            (false, _, Some(affiliation)) => drop(affiliations.insert(jid.clone(), affiliation)),
             (false, "publisher", None) => return Err(unsupported("publisher-affiliation").into()),
             (false, "publish-only", None) => return Err(unsupported("publish-only-affiliation").into()),
             (false, _, None) => return Err(Condition::BadRequest.into()),
         }
     }
-    if changed.len() > AFFILIATIONS_MAX {
+    if affiliations.len() > AFFILIATIONS_MAX {
         return Err(Condition::PolicyViolation.into());
     }
-    node.affiliations = changed;
+    let node = changed(nodes, name, Node { affiliations, ..node.clone() })?;
     cancel_lost(owner, node);
     step.write(node.put(owner.account, name));
     Ok(None)

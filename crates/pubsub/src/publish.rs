@@ -29,6 +29,9 @@ pub(crate) fn publish(
     let limits = &step.domain.limits;
     let is_new = nodes.find(name).is_none();
     let config = configured(nodes, name, options, limits)?;
+    if is_new && !nodes.have_room(name, &Node::new(step.wall, config.clone())) {
+        return Err(error(Condition::PolicyViolation, "max-nodes-exceeded").into());
+    }
     let Some(item) = wanted(&config, item)? else {
         make(nodes, owner, name, config, step);
         tell(nodes, owner, name, news::items(name, []), step);

@@ -26,20 +26,28 @@ pub(crate) fn subscribe(
     jid: Jid,
     step: &mut Step<'_>,
 ) -> Answer {
-    let node = nodes.find_mut(name).ok_or(Condition::ItemNotFound)?;
+    let node = nodes.find(name).ok_or(Condition::ItemNotFound)?;
     if jid.bare() != *asker {
         return Err(error(Condition::BadRequest, "invalid-jid").into());
     }
-    let is_full = node.subscribers.len() >= SUBSCRIBERS_MAX || of(node, asker).count() >= SUBSCRIBERS_OF_ONE;
-    if is_full && !node.subscribers.contains(&jid) {
-        let full = error(Condition::PolicyViolation, "too-many-subscriptions");
-        return Err(full.with_type(ErrorType::Wait).into());
-    }
-    if node.subscribers.insert(jid.clone()) {
+    if !node.subscribers.contains(&jid) {
+        let mut with = node.clone();
+        with.subscribers.insert(jid.clone());
+        if !may_be_one_more(node, asker) || !nodes.have_room(name, &with) {
+            let full = error(Condition::PolicyViolation, "too-many-subscriptions");
+            return Err(full.with_type(ErrorType::Wait).into());
+        }
+        let node = nodes.find_mut(name).ok_or(Condition::ItemNotFound)?;
+        *node = with;
         step.write(node.put(owner.account, name));
         news::subscribed(owner, name, node, jid.clone(), step);
     }
     Ok(Some(Element::new(ns::PUBSUB, "pubsub").with_child(subscription(name, &jid))))
+}
+
+/// Whether there is a place left for somebody.
+fn may_be_one_more(node: &Node, asker: &BareJid) -> bool {
+    node.subscribers.len() < SUBSCRIBERS_MAX && of(node, asker).count() < SUBSCRIBERS_OF_ONE
 }
 
 /// §6.2
@@ -80,4 +88,38 @@ fn subscription(name: &str, jid: &Jid) -> Element {
         .with_attr("node", name)
         .with_attr("jid", jid.as_str())
         .with_attr("subscription", "subscribed")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn jid(text: &str) -> Jid {
+        Jid::new(text).unwrap_or_else(|error| panic!("{text}: {error:?}"))
+    }
+
+    #[test]
+    fn a_node_has_so_many_subscribers_and_of_each_so_many() {
+        let mut node = Node::new(SystemTime::UNIX_EPOCH, Config::default());
+        for number in 1..SUBSCRIBERS_MAX {
+            node.subscribers.insert(jid(&format!("u{number}@one.test")));
+        }
+        let (last, next) = (jid("last@one.test"), jid("next@one.test").bare());
+        assert!(may_be_one_more(&node, &last.bare()));
+        node.subscribers.insert(last.clone());
+        assert!(!may_be_one_more(&node, &next) && !may_be_one_more(&node, &last.bare()));
+        node.subscribers.remove(&last);
+        assert!(may_be_one_more(&node, &next));
+
+        node.subscribers.clear();
+        for number in 1..SUBSCRIBERS_OF_ONE {
+            node.subscribers.insert(jid(&format!("next@one.test/{number}")));
+        }
+        assert!(may_be_one_more(&node, &next));
+        node.subscribers.insert(next.clone().into());
+        assert!(!may_be_one_more(&node, &next) && may_be_one_more(&node, &last.bare()));
+    }
 }
