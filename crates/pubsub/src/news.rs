@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use step::Read;
 use step::{Return, Returned, Roster, SessionId, Sessions, Step, Wish};
+use store::NodeItem;
 use xmpp::datetime;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
@@ -15,6 +16,10 @@ use xmpp::xml::{self, Element};
 use crate::access::Owner;
 use crate::config::SendLast;
 use crate::node::{Node, Nodes};
+
+/// Bytes of last items that one who comes online is told by one account: much less than may wait for a connection,
+/// which would end it each time.
+pub const LAST_BYTES_MAX: usize = 128 * 1024;
 
 /// After this time it is asked again for what could not be read.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -118,12 +123,11 @@ pub fn returned(
     let Returned::LastItems(found) = came else {
         return step.after(AGAIN_AFTER, Return::NewsAgain(Box::new(to), wanted));
     };
-    for (name, last) in found {
+    for (name, last) in within_bounds(found) {
         let Some(node) = nodes.find(&name).filter(|node| owner.shows(node, &to.bare()).is_ok()) else {
             continue;
         };
-        let payload =
-            xml::parse(&last.xml, xml::Limits::default()).ok().filter(|_| node.config.with_payloads);
+        let payload = xml::parse(&last.xml, xml::Limits::CHECKED).ok().filter(|_| node.config.with_payloads);
         let delay = Element::new(ns::DELAY, "delay").with_attr("stamp", datetime::format(last.at));
         let event = message(owner.account, node, &items(&name, [item(&last.id, payload)]), step);
         let event = event.with_child(&delay).with_to(to.clone());
@@ -132,6 +136,19 @@ pub fn returned(
             false => step.notify(name.as_str().into(), event),
         }
     }
+}
+
+/// As many as there may be, the short ones first; the others can be asked for. One alone may always be.
+fn within_bounds(mut found: Vec<(String, NodeItem)>) -> Vec<(String, NodeItem)> {
+    found.sort_by_key(|(_, item)| item.xml.len());
+    let mut bytes = 0;
+    let fit = found.iter().take_while(|(_, item)| {
+        bytes += item.xml.len();
+        bytes <= LAST_BYTES_MAX
+    });
+    let fit = fit.count().max(1);
+    found.truncate(fit);
+    found
 }
 
 /// The time has come to ask again for what could not be read.
