@@ -3,6 +3,7 @@
 mod connections;
 mod logins;
 mod memory;
+mod nodes;
 mod readers;
 mod requests;
 
@@ -31,7 +32,8 @@ const ACCOUNTS: [&str; 4] = ["alice@one.test", "bob@one.test", "eve@one.test", "
 
 /// All of it, or what tests have time for.
 pub fn all(reach: Reach) -> Vec<Pressure> {
-    let mut all = [connections::ALL.as_slice(), &logins::ALL, &readers::ALL, &requests::ALL].concat();
+    let mut all =
+        [connections::ALL.as_slice(), &logins::ALL, &nodes::ALL, &readers::ALL, &requests::ALL].concat();
     if reach == Reach::Whole {
         // How soon the allocator gives back what is free is in nobody's hand.
         all.extend(memory::ALL);

@@ -33,12 +33,12 @@ pub const ALL: [Pressure; 8] = [
     },
 ];
 
-const FAST: &str = "with limit inbound_bytes_per_second 0\n";
+pub(super) const FAST: &str = "with limit inbound_bytes_per_second 0\n";
 
 /// As it is when nothing is set.
 const PACED: &str = "with limit inbound_stanzas_per_second 50\n";
 
-fn eve(siege: &Siege) -> Result<Caller, String> {
+pub(super) fn eve(siege: &Siege) -> Result<Caller, String> {
     let server = siege.addresses()?.tls.ok_or("no port for TLS")?;
     let mut eve = Caller::connect_tls(server, None)?;
     eve.be_patient(Duration::from_secs(60));
@@ -50,7 +50,7 @@ fn eve(siege: &Siege) -> Result<Caller, String> {
 /// Says all this in one go, and counts how often a word stands in what comes back. When a first request is answered,
 /// all before it is done with; what came of that, by others who had to be loaded, may be behind the answer, but is
 /// before the next one.
-fn ask(eve: &mut Caller, said: &str, word: &str) -> Result<usize, String> {
+pub(super) fn ask(eve: &mut Caller, said: &str, word: &str) -> Result<usize, String> {
     let ping =
         |id: &str| format!("<iq type='get' id='{id}' to='one.test'><ping xmlns='urn:xmpp:ping'/></iq>");
     let said = format!("{said}{}", ping("first"));
