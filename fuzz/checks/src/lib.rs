@@ -10,6 +10,7 @@ pub mod element;
 pub mod forms;
 pub mod jid;
 pub mod oracle;
+pub mod pubsub;
 pub mod sasl;
 pub mod scanner;
 mod sketch;
@@ -26,7 +27,7 @@ pub struct Target {
 }
 
 /// Everything that is fuzzed.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "scanner", check: scanner::check },
     Target { name: "stanza", check: stanza::check },
     Target { name: "element", check: element::check },
@@ -35,4 +36,5 @@ pub const TARGETS: [Target; 8] = [
     Target { name: "sasl", check: sasl::check },
     Target { name: "c2s", check: c2s::check },
     Target { name: "client", check: client::check },
+    Target { name: "pubsub", check: pubsub::check },
 ];

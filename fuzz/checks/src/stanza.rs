@@ -121,7 +121,7 @@ fn replies(stanza: &Stanza, condition: Condition) {
 }
 
 /// An error that answers: of type error, with the same id, and with one child that says why (RFC 6120 §8.3.1).
-fn answers(reply: &Stanza, id: Option<&Arc<str>>) {
+pub(crate) fn answers(reply: &Stanza, id: Option<&Arc<str>>) {
     let written = reply.to_xml();
     let tree = oracle::element(&written, ns::CLIENT);
     assert_eq!(tree.attr("type"), Some("error"), "{written}");
