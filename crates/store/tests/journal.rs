@@ -6,7 +6,7 @@ use std::path::Path;
 use store::{StoreError, StoreUrl};
 
 use crate::gate::Gate;
-use crate::home::{Home, Opened, jid, note, on_sqlite, open};
+use crate::home::{Home, Opened, jid, note, on_sqlite, open, said};
 
 /// A store whose writer stands still with notes of the topic "topic" that are in the journal alone.
 async fn ahead(home: &Home, keys: &[&str]) -> (Opened, Gate) {
@@ -103,5 +103,31 @@ fn what_a_table_refuses_is_left_out_alone() {
         assert_eq!(keys(&opened).await, ["a", "b", "c"]);
         opened.write([note("topic", "d", "value")]).await;
         assert_eq!(keys(&opened).await, ["a", "b", "c", "d"]);
+    });
+}
+
+/// Tables that cannot follow are tried again all the time; the operator reads of it once, and again once they could.
+#[test]
+fn that_tables_cannot_follow_is_said_once() {
+    said();
+    on_sqlite(async |home| {
+        let opened = home.open().await;
+        for times in 1..=2 {
+            home.run(
+                "CREATE TRIGGER hold BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 'no table follows'); END",
+            )
+            .await;
+            opened.write([note("topic", "a", "value")]).await;
+            for _ in 0..3 {
+                assert!(opened.store.notes(&jid("alice@one.test"), "topic").await.is_err());
+            }
+            let said = said();
+            let is_it =
+                |line: &&String| line.contains("into its tables") && line.contains("no table follows");
+            assert_eq!(said.iter().filter(is_it).count(), times, "{said:#?}");
+            let look = rusqlite::Connection::open(home.file()).unwrap();
+            look.execute_batch("DROP TRIGGER hold").unwrap();
+            assert_eq!(keys(&opened).await, ["a"]);
+        }
     });
 }
