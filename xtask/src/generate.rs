@@ -139,7 +139,8 @@ fn rules() -> String {
         "\nHints override the row (XEP-0334): `no-store` is neither kept nor archived, `no-permanent-store` is not \
          archived, `store` is both unless it was said in a room, `no-copy` and `private` are not copied. Headlines, \
          and what is said in rooms, are never kept. A subscription request waits until it is answered. A copy is held \
-         back if the message in it would be.\n",
+         back if the message in it would be. What wakes, and what is held back in rooms, is so unless its reader has \
+         set something else for the chat (XEP-0492); calls and requests wake all the same.\n",
     );
     text
 }

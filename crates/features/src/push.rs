@@ -1,21 +1,25 @@
 //! Push notifications (XEP-0357): devices that are not there are woken by the push services that they have named.
 
 mod notify;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use step::{Card, Reply, Session, Step, Stop};
-use store::Write;
+use step::{Card, Identity, Reply, Session, Step, Stop};
+use store::{NodeItem, Write};
 use xmpp::error::Condition;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::{self, Element};
 
+use settings::Settings;
+
 pub use notify::{Event, SILENCE, answered, called_elsewhere, heed_service, look_again, wake};
+pub use settings::{CARD as SETTINGS_CARD, ITEMS};
 
 /// The topic of the notes that keep what is enabled: one for each service and node.
 pub const TOPIC: &str = "push";
@@ -37,10 +41,11 @@ const NAME_BYTES_MAX: usize = 1_000;
 /// Bytes of the options that go with every notification.
 const OPTIONS_BYTES_MAX: usize = 4_096;
 
-/// What an account has enabled, by service and node.
+/// What an account has enabled, by service and node, and what it has set for single chats.
 #[derive(Debug, Default)]
 pub struct Enabled {
     all: BTreeMap<(Jid, String), Target>,
+    settings: Settings,
     /// Somebody will look again whether a device must be woken.
     looks_again: bool,
 }
@@ -50,6 +55,8 @@ pub struct Enabled {
 struct Target {
     /// The resource of the device that enabled it.
     device: String,
+    /// What its client is, as far as that is known: some settings are for some clients only (XEP-0492 §2.2).
+    identities: Vec<Identity>,
     /// What the service wants to see with every notification.
     options: Option<Element>,
     /// Messages that were to wake the device since it was last there.
@@ -68,9 +75,10 @@ struct Target {
 }
 
 impl Target {
-    fn new(device: &str, options: Option<Element>) -> Self {
+    fn new(device: &str, identities: Vec<Identity>, options: Option<Element>) -> Self {
         Target {
             device: device.to_owned(),
+            identities,
             options,
             messages: 0,
             credit: notify::CREDIT_MAX,
@@ -83,29 +91,46 @@ impl Target {
     }
 
     fn to_note(&self) -> Vec<u8> {
+        let identities = self.identities.iter().map(|identity| {
+            Element::new(ns::DISCO_INFO, "identity")
+                .with_attr("category", &identity.category)
+                .with_attr("type", &identity.type_)
+        });
         let note = Element::new(ns::PUSH, "enable").with_attr("device", &self.device);
-        note.with_children(self.options.clone()).to_xml().into_bytes()
+        note.with_children(self.options.clone()).with_children(identities).to_xml().into_bytes()
     }
 
     fn from_note(note: &[u8]) -> Option<Self> {
         let note = xml::parse(note, xml::Limits::default()).ok()?;
-        Some(Target::new(note.attr("device")?, note.children().next().cloned()))
+        let identities = note.children().filter(|child| child.is(ns::DISCO_INFO, "identity"));
+        let identities = identities.filter_map(|identity| {
+            let part = |name| identity.attr(name).map(str::to_owned);
+            Some(Identity { category: part("category")?, type_: part("type")? })
+        });
+        let options = note.child(ns::FORMS, "x").cloned();
+        Some(Target::new(note.attr("device")?, identities.collect(), options))
     }
 }
 
 impl Enabled {
-    /// Reads what is enabled from the notes of topic [`TOPIC`].
-    pub fn load(notes: Vec<(String, Vec<u8>)>) -> Self {
+    /// Reads what is enabled from the notes of topic [`TOPIC`], and what is set from [`ITEMS`]. Settings are not noted
+    /// anew: so they are what the node says, whatever has written it.
+    pub fn load(notes: Vec<(String, Vec<u8>)>, items: Vec<NodeItem>) -> Self {
         let all = notes.into_iter().filter_map(|(key, note)| {
             let (service, node) = key.split_once('\t')?;
             Some(((Jid::new(service).ok()?, node.to_owned()), Target::from_note(&note)?))
         });
-        Enabled { all: all.collect(), looks_again: false }
+        Enabled { all: all.collect(), settings: Settings::load(items), looks_again: false }
     }
 
     /// Whether nothing is enabled.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// Heeds what the account's step writes: what is set may have changed with it.
+    pub fn heed_settings(&mut self, writes: &[Write]) {
+        self.settings.heed(writes);
     }
 
     /// A device is there, or was until now: what it has not heard is counted anew.
@@ -116,11 +141,29 @@ impl Enabled {
         }
     }
 
+    /// What a device's client is has become known, or has changed.
+    pub fn device_is(&mut self, account: &BareJid, session: &Session, step: &mut Step<'_>) {
+        let identities = session.wishes.identities();
+        let known = |target: &Target| identities.is_empty() || target.identities == identities;
+        let device = session.jid.resource();
+        for (name, target) in self.all.iter_mut().filter(|(_, target)| target.device == device) {
+            if !known(target) {
+                target.identities = identities.to_vec();
+                step.write(put(account, name, target));
+            }
+        }
+    }
+
     fn disable(&mut self, account: &BareJid, name: &(Jid, String), step: &mut Step<'_>) {
         if self.all.remove(name).is_some() {
             step.write(Write::Note { owner: account.clone(), topic: TOPIC, key: key(name), value: None });
         }
     }
+}
+
+/// As it is to be kept.
+fn put(account: &BareJid, name: &(Jid, String), target: &Target) -> Write {
+    Write::Note { owner: account.clone(), topic: TOPIC, key: key(name), value: Some(target.to_note()) }
 }
 
 /// The key of a note. No address holds a tab (RFC 7622 §3.4).
@@ -174,9 +217,8 @@ fn enable_for(
         return Err(Condition::ResourceConstraint.into());
     }
     // §5: the last request counts.
-    let target = Target::new(session.jid.resource(), options);
-    let value = Some(target.to_note());
-    step.write(Write::Note { owner: account.clone(), topic: TOPIC, key: key(&name), value });
+    let target = Target::new(session.jid.resource(), session.wishes.identities().to_vec(), options);
+    step.write(put(account, &name, &target));
     enabled.all.insert(name, target);
     Ok(())
 }

@@ -84,7 +84,7 @@ pub struct Account {
     pub copied: Copied,
     /// What is held for it while nobody is there.
     pub held: Held,
-    /// Which push services wake its devices.
+    /// Which push services wake its devices, and of which chats it wants to be told.
     pub push: Enabled,
     /// When it was last available.
     pub last_seen: LastSeen,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use step::{Question, Read, Return, Returned, Wanted, Work};
+use step::{Identity, Question, Read, Return, Returned, Shown, Work};
 use store::{Credentials, Fate, Lsn, StoreError};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::BareJid;
@@ -80,25 +80,27 @@ async fn rows(node: &Node, read: Read) -> Result<Returned, StoreError> {
     })
 }
 
-/// What clients want that tell this hash, in one list for all of them.
-async fn capabilities(node: &Node, hash: String, ver: String) -> Result<Option<Wanted>, StoreError> {
+/// What clients have shown that tell this hash, in one list for all of them.
+async fn capabilities(node: &Node, hash: String, ver: String) -> Result<Option<Shown>, StoreError> {
     let key = (hash, ver);
-    if let Some(wanted) = node.capabilities.lock().get(&key) {
-        return Ok(Some(wanted.clone()));
+    if let Some(shown) = node.capabilities.lock().get(&key) {
+        return Ok(Some(shown.clone()));
     }
     let Some(found) = node.store.capabilities(&key.0, &key.1).await? else { return Ok(None) };
-    let wanted: Wanted = found.into_iter().map(Arc::from).collect();
-    learn(node, key, wanted.clone());
-    Ok(Some(wanted))
+    let identities = found.identities.into_iter().map(|(category, type_)| Identity { category, type_ });
+    let shown =
+        Shown { wanted: found.wants.into_iter().map(Arc::from).collect(), identities: identities.collect() };
+    learn(node, key, shown.clone());
+    Ok(Some(shown))
 }
 
-/// What clients want that tell this hash is known from now on. It is proven: it needs no commit.
-pub fn learn(node: &Node, told: (String, String), wanted: Wanted) {
+/// What clients have shown that tell this hash is known from now on. It is proven: it needs no commit.
+pub fn learn(node: &Node, told: (String, String), shown: Shown) {
     let mut known = node.capabilities.lock();
     if known.len() >= CAPABILITIES_AT_HAND {
         known.clear();
     }
-    known.insert(told, wanted);
+    known.insert(told, shown);
 }
 
 fn refused(error: &StoreError) -> Returned {

@@ -120,6 +120,7 @@ pub const CARDS: &[Card] = &[
     STREAM_LIMITS,
     UPGRADES,
     clients::TOKENS_CARD,
+    push::SETTINGS_CARD,
     clients::CARD,
     PIPELINING,
 ];

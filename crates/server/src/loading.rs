@@ -61,7 +61,7 @@ async fn read(
         let host = Entity::Host(Host::new(domain.clone(), node.started));
         return Ok((host, node.store.letters(address).await?));
     }
-    let mut household = node.store.household(address, TOPICS).await?;
+    let mut household = node.store.household(address, TOPICS, &push::ITEMS).await?;
     let letters = std::mem::take(&mut household.letters);
     Ok((account(node, address, household, domain, before).await?, letters))
 }
@@ -81,9 +81,10 @@ async fn account(
     let mut nobody = Nobody::new(address.clone(), domain.clone());
     let Household {
         record,
-        roster: (version, items),
+        roster: (version, contacts),
         mut notes,
         nodes,
+        items,
         held,
         clients,
         archive,
@@ -93,7 +94,7 @@ async fn account(
     let Some(record) = record else { return Ok(Entity::Nobody(nobody)) };
     let mut of = |topic| notes.remove(topic).unwrap_or_default();
     let mut account = nobody.with_account(false);
-    account.roster = Roster::load(version, items, of(step::roster::REQUESTS));
+    account.roster = Roster::load(version, contacts, of(step::roster::REQUESTS));
     account.blocklist = Blocklist::load(of(blocking::TOPIC));
     account.clients = Clients::load(clients);
     let preferences = of(archive::TOPIC).into_iter().find(|(key, _)| key == archive::KEY);
@@ -101,7 +102,7 @@ async fn account(
     account.archive = Archive::load(&domain.seal, address, record.created, archive, preferences);
     account.reported = reports::Reported::load(of(reports::TOPIC));
     account.addressed = strangers::Addressed::load(of(strangers::TOPIC));
-    account.push = push::Enabled::load(of(push::TOPIC));
+    account.push = push::Enabled::load(of(push::TOPIC), items);
     account.nodes = Nodes::load(nodes, &domain.limits);
     account.held = Held::load(held);
     account.last_seen = LastSeen { at: record.seen_at, status: record.seen_status };

@@ -77,9 +77,12 @@ pub fn presence_unknown(a: &mut Account, step: &mut Step<'_>) {
     offline::hand_over_again(&mut a.held, &a.jid, &mut a.sessions, step);
 }
 
-/// What a session's client can do has become known: it hears the news that it wants.
+/// What a session's client can do has become known: it hears the news that it wants, and is woken as is set for it.
 pub fn learnt(a: &mut Account, learnt: Learnt, step: &mut Step<'_>) {
     if let Learnt::Wishes(session) = learnt {
+        if let Some(session) = a.sessions.find(session) {
+            a.push.device_is(&a.jid, session, step);
+        }
         a.with_nodes(|nodes, owner| news::seek(nodes, owner, session, step));
     }
 }

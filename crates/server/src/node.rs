@@ -9,7 +9,7 @@ use features::{caps, disco, subscription};
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use step::{Domain, Seal, SessionId, Wanted, World};
+use step::{Domain, Seal, SessionId, Shown, World};
 use store::{Due, Fate, Lsn, Store, StoreError, Write};
 use stream::C2sSettings;
 use xmpp::error::{Condition, StanzaError, StreamCondition, StreamError};
@@ -71,8 +71,8 @@ pub struct Node {
     pub(crate) failed_logins: FailedLogins,
     /// The desk's commands, for ad-hoc commands (XEP-0050).
     pub commands: Arc<dyn Commands>,
-    /// What clients want by the hashes that they tell (XEP-0115): what was read of late, or asked for often.
-    pub(crate) capabilities: Mutex<BTreeMap<(String, String), Wanted>>,
+    /// What clients have shown by the hashes that they tell (XEP-0115): what was read of late, or asked for often.
+    pub(crate) capabilities: Mutex<BTreeMap<(String, String), Shown>>,
     domains: BTreeMap<String, Arc<Domain>>,
     next_session: AtomicU64,
     connections: Mutex<BTreeMap<u64, Arc<Door>>>,

@@ -9,7 +9,7 @@ use features::{
     strangers, subscription,
 };
 use pubsub::news;
-use step::{SessionId, Step, Stop, rules};
+use step::{Session, SessionId, Step, Stop, rules};
 use xmpp::error::{Condition, StanzaError};
 use xmpp::jid::Jid;
 use xmpp::ns;
@@ -120,7 +120,8 @@ fn message_arriving(a: &mut Account, message: Stanza, step: &mut Step<'_>) -> Re
     let watching = carbons::watching(&mut a.copied, &a.sessions, has_it, &message);
     let shared = reached.shared(offline::without_those_behind(&a.held, &watching));
     delivery::deliver(&reached, &shared, &message, step);
-    client_state::heed_names(&a.sessions, reached.sessions(), &message, step);
+    let is_wanted = |session: &Session| a.push.is_wanted(session, &message);
+    client_state::heed_wanted(&a.sessions, &is_wanted, reached.sessions(), &message, step);
     let copies = carbons::of_received(&a.sessions, &a.jid, &watching, &message);
     offline::give_in_turn(&mut a.held, &a.jid, copies, message.archived(), &shared, step);
     offline::keep(&mut a.held, &a.jid, &reached, &message, step)?;

@@ -35,6 +35,7 @@ pub fn to_account(a: &mut Account, back: Return, what: Returned, step: &mut Step
         }
         (Return::Nodes(asked), what) => {
             a.with_nodes(|nodes, owner| pep::returned(nodes, owner, asked, what, step));
+            a.push.heed_settings(step.writes());
         }
         (Return::News(to, wanted), what) => {
             a.with_nodes(|nodes, owner| news::returned(nodes, owner, *to, wanted, what, step));

@@ -328,7 +328,7 @@ impl Node {
                 }
             }
             Act::Wish(to, wish) => self.tell(&to, Letter::Wish(wish), end, work),
-            Act::Learnt(told, wanted) => beside::learn(self, told, wanted),
+            Act::Learnt(told, shown) => beside::learn(self, told, shown),
             Act::Deliver(session, stanza) => through(session, Outgoing::Stanza(stanza)),
             Act::DeliverShared(session, stanza, shared) => through(session, Outgoing::Shared(stanza, shared)),
             Act::DeliverThen(session, stanzas, back) => {

@@ -13,7 +13,7 @@ use xmpp::stanza::Stanza;
 use xmpp::xml::Element;
 
 use crate::sessions::SessionId;
-use crate::wishes::{Told, Wanted, Wish};
+use crate::wishes::{Shown, Told, Wish};
 
 /// A wish that a step leaves behind; carried out when the step has ended, in the order they were left.
 #[derive(Debug)]
@@ -28,8 +28,8 @@ pub enum Act {
     Notify(Arc<str>, Stanza),
     /// Tell an account that a session wants its last news.
     Wish(BareJid, Wish),
-    /// Have all accounts know at once what clients want that tell this hash, by its function and itself.
-    Learnt((String, String), Wanted),
+    /// Have all accounts know at once what clients have shown that tell this hash, by its function and itself.
+    Learnt((String, String), Shown),
     /// Write the stanza to one of the account's own sessions.
     Deliver(SessionId, Stanza),
     /// Write the stanza to one of several sessions that all have it, in one form or another. If one leaves before it
@@ -317,8 +317,8 @@ pub enum Returned {
     Items(Option<ItemsFound>),
     /// The last items of nodes, with the nodes' names.
     LastItems(Vec<(String, NodeItem)>),
-    /// What clients want that tell a hash; `None`: it is not known.
-    Capabilities(Option<Wanted>),
+    /// What clients have shown that tell a hash; `None`: it is not known.
+    Capabilities(Option<Shown>),
     /// Derived keys.
     Keys(Credentials),
     /// What a desk command answered: lines to show, or why it was refused.

@@ -18,5 +18,5 @@ pub use roster::Roster;
 pub use sessions::{ArchiveRead, LastSeen, Session, SessionId, Sessions};
 pub use step::{Step, Yield};
 pub use stop::{Reply, Stop};
-pub use wishes::{Told, Wanted, Wish, Wishes};
+pub use wishes::{Identity, Shown, Told, Wanted, Wish, Wishes};
 pub use world::{Busy, Clock, Entropy, Memory, Spawn, World};

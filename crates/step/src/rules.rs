@@ -1,5 +1,6 @@
 //! One table of rules: of each message, whether it is kept, archived, copied, held back from an idle device, pushed.
 
+use xmpp::jid::Jid;
 use xmpp::ns;
 use xmpp::stanza::{Kind, Stanza, Type};
 use xmpp::xml::Element;
@@ -26,20 +27,21 @@ pub enum Inactive {
     Hold,
     /// It is held back, and takes the place of an older one from the same source.
     Newest,
-    /// As [`Flush`](Inactive::Flush) if it names the reader, else as [`Hold`](Inactive::Hold).
+    /// As [`Flush`](Inactive::Flush) if it names the reader, else as [`Hold`](Inactive::Hold); unless they have set
+    /// something else for the room (XEP-0492).
     IfNamed,
 }
 
 /// Whether a message wakes devices that are not there (XEP-0357 §7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Push {
-    /// It does.
+    /// It does, unless the reader has set something else for the chat (XEP-0492).
     Wake,
     /// It does, and somebody waits: no other push makes it wait.
     Call,
     /// It wakes those whom the call that it speaks of has woken.
     AfterCall,
-    /// It does if it names the reader.
+    /// It does if it names the reader, unless they have set something else for the room (XEP-0492).
     IfNamed,
     /// It does not.
     Never,
@@ -189,6 +191,35 @@ pub fn names(message: &Stanza, nick: &str) -> bool {
     body.match_indices(&nick).any(|(at, found)| {
         is_edge(body[..at].chars().next_back()) && is_edge(body[at + found.len()..].chars().next())
     })
+}
+
+/// Whether a message points at somebody whose addresses these are: it answers what they have said (XEP-0461 §3), or
+/// mentions them (XEP-0372 §3.2).
+pub fn points_at(message: &Stanza, is_theirs: &dyn Fn(&Jid) -> bool) -> bool {
+    let answers = message.element(ns::REPLY, "reply");
+    let author = answers.as_ref().and_then(|reply| reply.attr("to")).and_then(|to| Jid::new(to).ok());
+    let mentions = message.elements(ns::REFERENCE, "reference");
+    let mut mentions = mentions.filter(|reference| reference.attr("type") == Some("mention"));
+    author.is_some_and(|author| is_theirs(&author))
+        || mentions.any(|mention| mention.attr("uri").and_then(addressed).is_some_and(|jid| is_theirs(&jid)))
+}
+
+/// The address that a URI names (RFC 5122 §2.2).
+fn addressed(uri: &str) -> Option<Jid> {
+    let (scheme, path) = uri.split_once(':')?;
+    let path = path.split(['?', '#']).next().filter(|_| scheme.eq_ignore_ascii_case("xmpp"))?;
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, behind @ ..] = rest {
+        let digit = |digit: &u8| char::from(*digit).to_digit(16);
+        let byte = match (first, behind) {
+            (b'%', [high, low, ..]) => u8::try_from(digit(high)? * 16 + digit(low)?).ok()?,
+            _ => *first,
+        };
+        bytes.push(byte);
+        rest = if *first == b'%' { behind.get(2..)? } else { behind };
+    }
+    Jid::new(&String::from_utf8(bytes).ok()?).ok()
 }
 
 /// A mediated or a direct invitation to a room (XEP-0045 §7.8.2, XEP-0249 §2).

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use xmpp::jid::{FullJid, Jid};
-use xmpp::stanza::Stanza;
+use xmpp::stanza::{Stanza, Type};
 
 use crate::rules;
 use crate::wishes::Wishes;
@@ -107,11 +107,22 @@ impl Session {
         }
     }
 
-    /// Whether what is said in a room names the one who reads it here: as it told the room when it joined.
+    /// Whether what is said in a room names the one who reads it here, or points at them: as it told the room when it
+    /// joined.
     pub fn is_named_by(&self, message: &Stanza) -> bool {
         let Some(from) = &message.from else { return false };
-        let here = self.directed.iter().filter(|nick| nick.bare() == from.bare());
-        here.filter_map(Jid::resource).any(|nick| rules::names(message, nick))
+        let mut here = self.directed.iter().filter(|nick| nick.bare() == from.bare());
+        let me = |jid: &Jid| {
+            jid.bare() == self.jid.bare() || (jid.bare() == from.bare() && self.directed.contains(jid))
+        };
+        here.any(|nick| nick.resource().is_some_and(|nick| rules::names(message, nick)))
+            || rules::points_at(message, &me)
+    }
+
+    /// Whether it has said itself in a room what comes back from there, or another device under the same name.
+    pub fn has_said(&self, message: &Stanza) -> bool {
+        message.type_ == Type::Groupchat
+            && message.from.as_ref().is_some_and(|from| !from.is_bare() && self.directed.contains(from))
     }
 
     /// Whether it has sent initial presence.

@@ -113,6 +113,11 @@ impl<'a> Step<'a> {
         self.writes.extend(writes);
     }
 
+    /// What has been written so far, in order.
+    pub fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+
     /// A fresh identifier that nobody can guess.
     pub fn new_id(&self) -> String {
         self.world.new_id()

@@ -1,4 +1,4 @@
-//! What news a session wants: the nodes that its client's capabilities name (XEP-0115, XEP-0060 §9.2).
+//! What a session's client has shown that it can do (XEP-0115): what it is, and what news it wants (XEP-0060 §9.2).
 
 use std::sync::Arc;
 
@@ -16,6 +16,24 @@ pub struct Told {
     pub ver: String,
 }
 
+/// What a client is (XEP-0030 §3.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its category, such as `client`.
+    pub category: String,
+    /// Its type in that, such as `phone`.
+    pub type_: String,
+}
+
+/// What clients have shown; all that tell the same capabilities share it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// What news they want.
+    pub wanted: Wanted,
+    /// What they are.
+    pub identities: Arc<[Identity]>,
+}
+
 /// What is known of a session's wishes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Wishes {
@@ -26,8 +44,8 @@ pub enum Wishes {
     Looked(Box<Told>),
     /// Its client is asked, with a request of this id.
     Asked(Box<Told>, String),
-    /// It wants this.
-    Known(Box<Told>, Wanted),
+    /// It has shown this.
+    Known(Box<Told>, Shown),
 }
 
 impl Wishes {
@@ -42,8 +60,16 @@ impl Wishes {
     /// What it wants.
     pub fn wanted(&self) -> Option<&Wanted> {
         match self {
-            Wishes::Known(_, wanted) => Some(wanted),
+            Wishes::Known(_, shown) => Some(&shown.wanted),
             _ => None,
+        }
+    }
+
+    /// What its client is; nothing if that is not known.
+    pub fn identities(&self) -> &[Identity] {
+        match self {
+            Wishes::Known(_, shown) => &shown.identities,
+            _ => &[],
         }
     }
 

@@ -10,7 +10,7 @@ use crate::clients::{self, ClientRecord};
 use crate::db::{About, Query, Row};
 use crate::error::StoreError;
 use crate::letters::{self, KeptLetter};
-use crate::nodes::{self, NodeRecord};
+use crate::nodes::{self, ItemsSaying, NodeItem, NodeRecord};
 use crate::notes::{self, Notes};
 use crate::offline::{self, OfflineSize};
 use crate::roster::{self, RosterItem};
@@ -28,6 +28,8 @@ pub struct Household {
     pub notes: BTreeMap<String, Notes>,
     /// What it publishes.
     pub nodes: Vec<NodeRecord>,
+    /// Those of its items that were asked for, the newest first.
+    pub items: Vec<NodeItem>,
     /// How much waits.
     pub held: OfflineSize,
     /// Which clients have access.
@@ -41,7 +43,7 @@ pub struct Household {
 }
 
 impl Store {
-    /// All of an account, with its notes of these topics.
+    /// All of an account, with its notes of these topics and these of its items.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -49,6 +51,7 @@ impl Store {
         &self,
         owner: &BareJid,
         topics: [&'static str; notes::TOPICS],
+        items: &ItemsSaying,
     ) -> Result<Household, StoreError> {
         let of = |sql| Query { sql, values: vec![owned(owner)] };
         let queries = vec![
@@ -56,6 +59,7 @@ impl Store {
             of(roster::ROSTER),
             notes::of_topics(owner, topics),
             of(nodes::NODES),
+            nodes::saying(owner, items),
             of(offline::SIZE),
             of(clients::CLIENTS),
             of(archive::STATE),
@@ -69,6 +73,7 @@ impl Store {
             roster: roster::roster(next())?,
             notes: notes::by_topic(next())?,
             nodes: nodes::nodes(next())?,
+            items: nodes::items(next())?,
             held: offline::size(next())?,
             clients: clients::clients(next())?,
             archive: archive::state(next())?,

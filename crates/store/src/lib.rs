@@ -26,14 +26,14 @@ pub use archive::{
     ArchiveMessage, ArchivePage, ArchiveQuery, ArchiveState, ArchivedMessage, Clearing, Due, Page,
     RETRACTABLE, WORD_BYTES_MAX, WORDS_MAX, words,
 };
-pub use capabilities::CAPABILITIES_MAX;
+pub use capabilities::{CAPABILITIES_MAX, Capabilities};
 pub use clients::{ClientRecord, TokenRecord};
 pub use db::rehearsal::Rehearsal;
 pub use error::StoreError;
 pub use household::Household;
 pub use letters::KeptLetter;
 pub use log::{BEHIND_BYTES, Failed, Fate, Log, Lsn, WAITING_BYTES_MAX, Waiting};
-pub use nodes::{ItemSize, ItemsFound, ItemsWanted, NodeItem, NodeRecord};
+pub use nodes::{ItemSize, ItemsFound, ItemsSaying, ItemsWanted, NodeItem, NodeRecord};
 pub use notes::Notes;
 pub use offline::{OfflineMessage, OfflineSize};
 pub use roster::{RosterItem, Subscription};

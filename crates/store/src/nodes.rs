@@ -65,6 +65,19 @@ pub struct ItemsFound {
     pub complete: bool,
 }
 
+/// Items that are read with an account: of one node, those in which something is said.
+#[derive(Debug, Clone, Copy)]
+pub struct ItemsSaying {
+    /// The node's name.
+    pub node: &'static str,
+    /// What is said in them somewhere; it holds neither `%` nor `_` nor `\`.
+    pub text: &'static str,
+    /// Bytes of one; those that are larger are left out.
+    pub bytes_max: u64,
+    /// At most so many: the ones that were published last.
+    pub items_max: u64,
+}
+
 /// How much there is of an item: its id, and its bytes.
 pub type ItemSize = (String, u64);
 
@@ -232,6 +245,23 @@ pub(crate) fn nodes(rows: Vec<Row>) -> Result<Vec<NodeRecord>, StoreError> {
         })
     };
     rows.into_iter().map(one).collect()
+}
+
+pub(crate) fn saying(owner: &BareJid, wanted: &ItemsSaying) -> Query {
+    const SQL: &str = "SELECT id, seq, at, xml FROM node_items \
+         WHERE owner = $1 AND node = $2 AND bytes <= $3 AND xml LIKE $4 ORDER BY seq DESC LIMIT $5";
+    let values = vec![
+        owned(owner),
+        wanted.node.into(),
+        signed(wanted.bytes_max).into(),
+        Value::Blob(format!("%{}%", wanted.text).into_bytes().into()),
+        signed(wanted.items_max).into(),
+    ];
+    Query { sql: SQL, values }
+}
+
+pub(crate) fn items(rows: Vec<Row>) -> Result<Vec<NodeItem>, StoreError> {
+    rows.into_iter().map(item).collect()
 }
 
 pub(crate) fn put(owner: &BareJid, node: &str, created: SystemTime, state: &[u8], sink: &mut dyn Sink) {

@@ -7,8 +7,8 @@ use xmpp::jid::BareJid;
 use crate::db::Sink;
 use crate::roster::BETWEEN_GROUPS;
 use crate::{
-    ArchiveMessage, Clearing, ClientRecord, Credentials, KeptLetter, KeptSession, NodeItem, OwedStanza,
-    RosterItem, ScramHash,
+    ArchiveMessage, Capabilities, Clearing, ClientRecord, Credentials, KeptLetter, KeptSession, NodeItem,
+    OwedStanza, RosterItem, ScramHash,
 };
 use crate::{accounts, archive, capabilities, clients, letters, nodes, notes, offline, roster, sessions};
 
@@ -248,8 +248,8 @@ pub enum Write {
         ver: String,
         /// When it was learnt.
         at: SystemTime,
-        /// The nodes whose news they want.
-        wants: Vec<String>,
+        /// What that is.
+        shown: Capabilities,
     },
     /// A small thing, by topic and key.
     Note {
@@ -313,7 +313,10 @@ impl Write {
                 (0, owner.as_str().len() + text([node, &item.id])?, item.xml.len())
             }
             Write::ItemRemove { node, id, .. } => (0, text([node, id])?, 0),
-            Write::CapabilitiesKeep { hash, ver, wants, .. } => (text(wants)?, text([hash, ver])?, 0),
+            Write::CapabilitiesKeep { hash, ver, shown, .. } => {
+                let identities = shown.identities.iter().flat_map(|(category, type_)| [category, type_]);
+                (text(&shown.wants)? + text(identities)?, text([hash, ver])?, 0)
+            }
             Write::Note { owner, topic, key, value } => {
                 let key = owner.as_str().len() + topic.len() + text([key])?;
                 (0, key, value.as_ref().map_or(0, Vec::len))
@@ -420,8 +423,8 @@ impl Write {
             Write::NodePurge { owner, node } => nodes::purge(owner, node, sink),
             Write::ItemPut { owner, node, item } => nodes::put_item(owner, node, item, sink),
             Write::ItemRemove { owner, node, id } => nodes::remove_item(owner, node, id, sink),
-            Write::CapabilitiesKeep { hash, ver, at, wants, .. } => {
-                capabilities::keep(hash, ver, *at, wants, sink)
+            Write::CapabilitiesKeep { hash, ver, at, shown, .. } => {
+                capabilities::keep(hash, ver, *at, shown, sink)
             }
             Write::Note { owner, topic, key, value } => {
                 notes::note(owner, topic, key, value.as_deref(), sink)

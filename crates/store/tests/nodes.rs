@@ -1,6 +1,6 @@
 //! Nodes and their items: as they were put last, in the order of publication, in pages that fit.
 
-use store::{ItemsFound, ItemsWanted, NodeItem, NodeRecord, Write};
+use store::{Capabilities, ItemsFound, ItemsWanted, NodeItem, NodeRecord, Write};
 
 use crate::home::{Opened, at, jid, on_both, until};
 
@@ -127,6 +127,15 @@ fn pages_are_what_was_asked_for_as_far_as_it_fits() {
     });
 }
 
+/// Of a client that is as many things as it wants news of.
+fn shown(wants: &[&str]) -> Capabilities {
+    let identity = |node: &&str| (format!("a category of {node}"), String::new());
+    Capabilities {
+        wants: wants.iter().map(|node| (*node).to_owned()).collect(),
+        identities: wants.iter().map(identity).collect(),
+    }
+}
+
 #[test]
 fn capabilities_are_known_once_one_has_proven_them() {
     on_both(async |home| {
@@ -136,13 +145,13 @@ fn capabilities_are_known_once_one_has_proven_them() {
             hash: "sha-1".to_owned(),
             ver: ver.to_owned(),
             at: at(1),
-            wants: wants.iter().map(|node| (*node).to_owned()).collect(),
+            shown: shown(wants),
         };
         opened.write([keep("a", &["urn:x", "urn:y"]), keep("b", &["old"]), keep("b", &[])]).await;
         let known = async |hash: &str, ver: &str| opened.store.capabilities(hash, ver).await.unwrap();
         until(async || known("sha-1", "b").await).await;
-        assert_eq!(known("sha-1", "a").await, Some(vec!["urn:x".to_owned(), "urn:y".to_owned()]));
-        assert_eq!(known("sha-1", "b").await, Some(Vec::new()));
+        assert_eq!(known("sha-1", "a").await, Some(shown(&["urn:x", "urn:y"])));
+        assert_eq!(known("sha-1", "b").await, Some(Capabilities::default()));
         assert_eq!(known("sha-256", "a").await, None);
         assert_eq!(known("sha-1", "c").await, None);
     });
@@ -157,7 +166,7 @@ fn capabilities_that_were_learnt_first_make_room() {
             hash: "sha-1".to_owned(),
             ver: number.to_string(),
             at: at(number),
-            wants: Vec::new(),
+            shown: Capabilities::default(),
         };
         let last = store::CAPABILITIES_MAX + 2;
         opened.write((1..=last).map(keep).collect::<Vec<_>>()).await;

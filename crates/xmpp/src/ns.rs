@@ -149,6 +149,8 @@ namespaces! {
     PUSH = "urn:xmpp:push:0";
     /// What a push notification says, as a form.
     PUSH_SUMMARY = "urn:xmpp:push:summary";
+    /// References to somebody or something (XEP-0372).
+    REFERENCE = "urn:xmpp:reference:0";
     /// OpenPGP (XEP-0373).
     OPENPGP = "urn:xmpp:openpgp:0";
     /// Which encryption was used (XEP-0380).
@@ -171,10 +173,16 @@ namespaces! {
     TOMBSTONES = "urn:xmpp:message-retract:1#tombstone";
     /// Search for words in archives (XEP-0431).
     FULL_TEXT = "urn:xmpp:fulltext:0";
+    /// Bookmarks, as a node and in its items (XEP-0402).
+    BOOKMARKS = "urn:xmpp:bookmarks:1";
     /// Reactions to a message (XEP-0444).
     REACTIONS = "urn:xmpp:reactions:0";
+    /// Replies to a message (XEP-0461).
+    REPLY = "urn:xmpp:reply:0";
     /// Invitations to calls of any kind (XEP-0482).
     CALL_INVITES = "urn:xmpp:call-invites:0";
+    /// Of which chats somebody wants to be told (XEP-0492).
+    NOTIFICATION_SETTINGS = "urn:xmpp:notification-settings:1";
 }
 
 /// Whether a namespace is the content of a kind of stream: the same stanzas, whatever it says (RFC 6120 §4.8.2).

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use step::{Act, Read, Return, Returned, SessionId, Sessions, Step, Told, Wanted, Wishes};
-use store::Write;
+use step::{Act, Identity, Read, Return, Returned, SessionId, Sessions, Shown, Step, Told, Wishes};
+use store::{Capabilities, Write};
 use xmpp::jid::BareJid;
 use xmpp::ns;
 use xmpp::stanza::{Stanza, Type};
@@ -17,6 +17,11 @@ const PART_BYTES_MAX: usize = 1_023;
 pub const WANTED_MAX: usize = 200;
 /// Bytes of their names together.
 pub const WANTED_BYTES_MAX: usize = 16 * 1024;
+
+/// Identities of one client.
+pub const IDENTITIES_MAX: usize = 16;
+/// Bytes of a category or a type of them.
+const IDENTITY_BYTES_MAX: usize = 64;
 
 /// What follows the name of a node in a feature that says that news of it are wanted (XEP-0060 §9.2).
 const NOTIFY: &str = "+notify";
@@ -86,8 +91,8 @@ pub fn returned(
     if !matches!(&session.wishes, Wishes::Looked(now) if *now == told) {
         return Learnt::Nothing;
     }
-    if let Returned::Capabilities(Some(wanted)) = came {
-        session.wishes = Wishes::Known(told, wanted);
+    if let Returned::Capabilities(Some(shown)) = came {
+        session.wishes = Wishes::Known(told, shown);
         return Learnt::Wishes(id);
     }
     let request = step.new_id();
@@ -118,19 +123,28 @@ pub fn answered(
     let told = told.clone();
     let info = answer.element(ns::DISCO_INFO, "query").filter(|_| answer.type_ == Type::Result);
     let Some(info) = info else {
-        session.wishes = Wishes::Known(told, Wanted::default());
+        session.wishes = Wishes::Known(told, Shown::default());
         return Some(Learnt::Nothing);
     };
     let proof = proof(&told, &info);
-    let wanted = if proof == Proof::Belied { Vec::new() } else { wanted(&info) };
-    let list: Wanted = wanted.iter().map(|node| Arc::from(node.as_str())).collect();
+    if proof == Proof::Belied {
+        session.wishes = Wishes::Known(told, Shown::default());
+        return Some(Learnt::Wishes(id));
+    }
+    let (wants, identities) = (wanted(&info), identities(&info));
+    let shown = Shown {
+        wanted: wants.iter().map(|node| Arc::from(node.as_str())).collect(),
+        identities: identities.as_slice().into(),
+    };
     if proof == Proof::Holds {
         let Told { hash, ver, .. } = (*told).clone();
         let by = session.jid.bare();
-        step.act(Act::Learnt((hash.clone(), ver.clone()), list.clone()));
-        step.write(Write::CapabilitiesKeep { by, hash, ver, at: step.wall, wants: wanted });
+        let identities = identities.into_iter().map(|identity| (identity.category, identity.type_)).collect();
+        step.act(Act::Learnt((hash.clone(), ver.clone()), shown.clone()));
+        let shown = Capabilities { wants, identities };
+        step.write(Write::CapabilitiesKeep { by, hash, ver, at: step.wall, shown });
     }
-    session.wishes = Wishes::Known(told, list);
+    session.wishes = Wishes::Known(told, shown);
     Some(Learnt::Wishes(id))
 }
 
@@ -161,18 +175,45 @@ fn proof(told: &Told, info: &Element) -> Proof {
     }
 }
 
-/// A hash does not tell a feature from what an identity or a form says. Who says there what others have as features
-/// could take it away from them, so it proves nothing for others (XEP-0115 §9.3).
+/// A hash does not tell a feature from what an identity or a form says, nor an identity from a feature, a form or
+/// another way to divide it. Who says in one place what others have in another could take it away from them, so it
+/// proves nothing for others (XEP-0115 §9.3).
 fn is_ambiguous(info: &Element) -> bool {
     let says = |text: &str| text.contains(NOTIFY);
-    let attributes = |element: &Element| element.attributes().any(|(.., value)| says(value));
-    let field = |field: &Element| attributes(field) || field.children().any(|value| says(&value.text()));
-    let other = |child: &Element| match child.name() {
-        "feature" => false,
-        "identity" => attributes(child),
-        _ => child.children().any(field),
+    // As an identity reads; what begins as a URI does not.
+    let could_be_one = |text: &str| {
+        let category = text.split_once('/').map_or("", |(category, _)| category);
+        text.matches('/').count() >= 3 && !category.contains(':')
     };
-    info.children().any(other)
+    let other = |text: &str| says(text) || could_be_one(text);
+    let attributes =
+        |element: &Element, is: &dyn Fn(&str) -> bool| element.attributes().any(|(.., value)| is(value));
+    let divided = |identity: &Element| {
+        ["category", "type"].iter().any(|part| identity.attr(part).is_some_and(|part| part.contains('/')))
+    };
+    info.children().any(|child| match child.name() {
+        "feature" => attributes(child, &could_be_one),
+        "identity" => attributes(child, &says) || divided(child),
+        _ => child
+            .children()
+            .any(|field| attributes(field, &other) || field.children().any(|value| other(&value.text()))),
+    })
+}
+
+/// What a client is; beyond the limits, nothing.
+fn identities(info: &Element) -> Vec<Identity> {
+    let all = info.children().filter(|child| child.is(ns::DISCO_INFO, "identity"));
+    let identity = |identity: &Element| {
+        let part =
+            |name| identity.attr(name).filter(|part| part.len() <= IDENTITY_BYTES_MAX).map(str::to_owned);
+        Some(Identity { category: part("category")?, type_: part("type")? })
+    };
+    let mut found: Vec<Identity> = all.filter_map(identity).collect();
+    found.dedup();
+    if found.len() > IDENTITIES_MAX {
+        found.clear();
+    }
+    found
 }
 
 /// XEP-0115 §5.4, points 3.3 to 3.5: nothing is said twice.
@@ -261,6 +302,44 @@ mod tests {
         assert_eq!(proof(&told("sha-1", &ver), &info(hidden)), Proof::Unknown);
         let named = "<identity category='client' type='pc' name='&lt;urn:x+notify'/>";
         assert_ne!(ver, super::super::ver(&info(named)));
+    }
+
+    #[test]
+    fn nobody_takes_an_identity_away_from_others() {
+        let phone = "<identity category='client' type='phone' name='a/b/c'/><feature var='urn:x'/>";
+        let ver = super::super::ver(&info(phone));
+        assert_eq!(proof(&told("sha-1", &ver), &info(phone)), Proof::Holds);
+        for same in [
+            "<feature var='client/phone//a/b/c'/><feature var='urn:x'/>",
+            "<identity category='client/phone' type='' xml:lang='a' name='b/c'/><feature var='urn:x'/>",
+            "<identity category='client' type='phone//a' xml:lang='b' name='c'/><feature var='urn:x'/>",
+        ] {
+            assert_eq!(super::super::ver(&info(same)), ver, "{same}");
+            assert_eq!(proof(&told("sha-1", &ver), &info(same)), Proof::Unknown, "{same}");
+        }
+        let form = |type_: &str| {
+            format!(
+                "<x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'>\
+                 <value>{type_}</value></field></x>"
+            )
+        };
+        let alone = "<identity category='client' type='phone' name='a'/>";
+        let hidden = form("client/phone//a");
+        let ver = super::super::ver(&info(alone));
+        assert_eq!(super::super::ver(&info(&hidden)), ver);
+        assert_eq!(proof(&told("sha-1", &ver), &info(alone)), Proof::Holds);
+        assert_eq!(proof(&told("sha-1", &ver), &info(&hidden)), Proof::Unknown);
+    }
+
+    #[test]
+    fn identities_are_bounded() {
+        let identity = |type_: &str| format!("<identity category='client' type='{type_}'/>");
+        let found =
+            |inner: &str| identities(&info(inner)).into_iter().map(|found| found.type_).collect::<Vec<_>>();
+        let long = identity(&"x".repeat(IDENTITY_BYTES_MAX + 1));
+        assert_eq!(found(&(identity("pc") + &long + "<identity category='client'/>")), ["pc"]);
+        let many: String = (0..=IDENTITIES_MAX).map(|number| identity(&number.to_string())).collect();
+        assert!(found(&many).is_empty());
     }
 
     #[test]

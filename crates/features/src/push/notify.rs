@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use step::domain::PushShows;
 use step::rules::{self, Push};
-use step::{Return, Sessions, Step};
+use step::{Identity, Return, Session, Sessions, Step};
 use xmpp::error::{Condition, ErrorType, StanzaError};
 use xmpp::form::{Field, Form, FormType};
 use xmpp::jid::{BareJid, Jid};
@@ -12,6 +12,7 @@ use xmpp::ns;
 use xmpp::stanza::{Stanza, Type};
 use xmpp::xml::Element;
 
+use super::settings::{Setting, Settings};
 use super::{Enabled, Target};
 
 /// Notifications that may go at once for one device.
@@ -52,9 +53,50 @@ struct Wanted {
     only: Option<String>,
     call: Option<String>,
     after_call: bool,
+    /// Of what is said in a chat: what is to be known to heed what the reader has set for it.
+    said: Option<Said>,
 }
 
-/// Wakes devices that are `away`, as the table of rules says of the event. `requests` is how many subscription requests
+/// Something is said in a chat.
+struct Said {
+    /// The address of the chat (XEP-0492 §2.1).
+    chat: Jid,
+    /// What holds if nothing is set.
+    unless_set: Setting,
+    /// Whether the reader is mentioned.
+    mentions: bool,
+}
+
+impl Said {
+    /// What is said in a room where a device is; nothing if the device itself has said it.
+    fn in_room(session: &Session, message: &Stanza) -> Option<Said> {
+        let chat = Jid::from(message.from.as_ref().filter(|_| !session.has_said(message))?.bare());
+        // XEP-0492 §3: in a private room it would be always, but whether one is that, the server cannot see.
+        Some(Said { chat, unless_set: Setting::OnMention, mentions: session.is_named_by(message) })
+    }
+
+    /// What somebody writes to an account.
+    fn to(account: &BareJid, message: &Stanza) -> Option<Said> {
+        let from = message.from.as_ref()?;
+        // XEP-0045 §7.5: a chat with one of a room's occupants is another than that of the room.
+        let chat = if message.has(ns::MUC_USER, "x") { from.clone() } else { from.bare().into() };
+        // XEP-0492 §3: nobody has a nickname here. Whoever is invited is meant, too.
+        let mentions =
+            rules::is_invitation(message) || rules::points_at(message, &|jid| jid.bare() == *account);
+        Some(Said { chat, unless_set: Setting::Always, mentions })
+    }
+
+    /// Whether somebody wants to be told of it where their client is this.
+    fn is_wanted(&self, settings: &Settings, client: &[Identity]) -> bool {
+        match settings.of(&self.chat, client).unwrap_or(self.unless_set) {
+            Setting::Always => true,
+            Setting::OnMention => self.mentions,
+            Setting::Never => false,
+        }
+    }
+}
+
+/// Wakes devices that are `away`, as the table of rules and the account's settings say of the event. `requests` is how many subscription requests
 /// wait for an answer.
 pub fn wake(
     enabled: &mut Enabled,
@@ -72,6 +114,9 @@ pub fn wake(
     let mut looks_again = false;
     for (name, target) in &mut enabled.all {
         if wanted.only.as_ref().is_some_and(|device| *device != target.device) {
+            continue;
+        }
+        if wanted.said.as_ref().is_some_and(|said| !said.is_wanted(&enabled.settings, &target.identities)) {
             continue;
         }
         if wanted.after_call && !wanted.call.as_ref().is_some_and(|call| target.calls.contains(call)) {
@@ -188,6 +233,12 @@ pub fn heed_service(enabled: &mut Enabled, account: &BareJid, message: &Stanza, 
 }
 
 impl Enabled {
+    /// Whether what is said in a room is wanted at once at a device that is there.
+    pub fn is_wanted(&self, session: &Session, message: &Stanza) -> bool {
+        let said = Said::in_room(session, message);
+        said.is_some_and(|said| said.is_wanted(&self.settings, session.wishes.identities()))
+    }
+
     fn look_again_later(&mut self, step: &mut Step<'_>) {
         if !std::mem::replace(&mut self.looks_again, true) {
             step.after(SILENCE, Return::Push);
@@ -219,18 +270,19 @@ fn wanted(
     event: Event<'_>,
     step: &Step<'_>,
 ) -> Option<(Wanted, Summary)> {
-    let everybody = Wanted { only: None, call: None, after_call: false };
+    let everybody = Wanted { only: None, call: None, after_call: false, said: None };
     let Event::Message(message) = event else { return Some((everybody, Summary::default())) };
     // Who writes from another device needs not be told; but a call is answered that way.
     let own = message.from.as_ref().is_some_and(|from| from.bare() == *account);
     let wanted = match rules::of(message).push {
-        Push::Wake if !own => everybody,
+        Push::Wake if !own => Wanted { said: Said::to(account, message), ..everybody },
+        // XEP-0492 §1: settings are of messages. Somebody who calls waits, whatever is set for what they write.
         Push::Call if !own => Wanted { call: rules::call_id(message), ..everybody },
         Push::AfterCall => Wanted { call: rules::call_id(message), after_call: true, ..everybody },
         Push::IfNamed => {
             let device = message.to.as_ref().and_then(Jid::resource)?;
-            sessions.by_resource(device).filter(|session| session.is_named_by(message))?;
-            Wanted { only: Some(device.to_owned()), ..everybody }
+            let said = Said::in_room(sessions.by_resource(device)?, message)?;
+            Wanted { only: Some(device.to_owned()), said: Some(said), ..everybody }
         }
         _ => return None,
     };

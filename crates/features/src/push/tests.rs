@@ -57,11 +57,48 @@ fn what_is_enabled_comes_back_from_the_store() {
     let [Write::Note { topic: TOPIC, key, value: Some(value), .. }] = left.writes.as_slice() else {
         panic!("{:?}", left.writes);
     };
-    let loaded = Enabled::load(vec![(key.clone(), value.clone()), ("rubbish".to_owned(), Vec::new())]);
+    let loaded =
+        Enabled::load(vec![(key.clone(), value.clone()), ("rubbish".to_owned(), Vec::new())], Vec::new());
     let target = loaded.all.get(&(jid("push.test"), "n".to_owned())).unwrap();
     assert_eq!(target.device, "phone");
     assert_eq!(target.options, Some(element(options)));
     assert_eq!(loaded.all.len(), 1);
+}
+
+#[test]
+fn what_a_device_is_becomes_known_and_comes_back_from_the_store() {
+    let pc = || vec![Identity { category: "client".to_owned(), type_: "pc".to_owned() }];
+    let is = |all: &mut Sessions, identities: Vec<Identity>| {
+        let told = step::Told { hash: "sha-1".to_owned(), node: "n".to_owned(), ver: "v".to_owned() };
+        let shown = step::Shown { identities: identities.into(), ..Default::default() };
+        all.find_mut(SessionId(0)).unwrap().wishes = step::Wishes::Known(Box::new(told), shown);
+    };
+    let (mut all, account) =
+        (sessions(&["alice@one.test/phone", "alice@one.test/desk"]), bare("alice@one.test"));
+    let mut enabled = enabled();
+    let becomes = |enabled: &mut Enabled, all: &Sessions, session: u64| {
+        let session = all.find(SessionId(session)).unwrap();
+        stepped_at(Duration::ZERO, |step| enabled.device_is(&account, session, step)).1.writes
+    };
+    is(&mut all, Vec::new());
+    assert!(becomes(&mut enabled, &all, 0).is_empty());
+    is(&mut all, pc());
+    assert!(becomes(&mut enabled, &all, 1).is_empty());
+    let [Write::Note { topic: TOPIC, key, value: Some(value), .. }] = &becomes(&mut enabled, &all, 0)[..]
+    else {
+        panic!("what is new is noted");
+    };
+    assert!(becomes(&mut enabled, &all, 0).is_empty());
+    let loaded = Enabled::load(vec![(key.clone(), value.clone())], Vec::new());
+    let target = loaded.all.values().next().unwrap();
+    assert_eq!((&target.identities, &target.options), (&pc(), &None));
+
+    // Enabled anew, it is what it is.
+    let phone = all.find(SessionId(0)).unwrap();
+    stepped_at(Duration::ZERO, |step| {
+        answer_own(&mut enabled, &account, phone, &iq(Type::Set, ENABLE), step).unwrap();
+    });
+    assert_eq!(enabled.all.values().next().unwrap().identities, pc());
 }
 
 #[test]

@@ -255,3 +255,39 @@ fn every_row_is_the_first_for_something() {
         .collect();
     assert_eq!(found, RULES.iter().map(|row| row.what).collect::<Vec<_>>());
 }
+
+#[test]
+fn who_is_answered_or_mentioned() {
+    let points = |inside: &str| {
+        let message =
+            stanza(&format!("<message type='groupchat' from='r@rooms.test/bob'>{inside}</message>"));
+        points_at(&message, &|jid| ["r@rooms.test/Ally Ö", "alice@one.test"].contains(&jid.as_str()))
+    };
+    let mention = |type_: &str, uri: &str| {
+        points(&format!(
+            "<body>hi</body><reference xmlns='urn:xmpp:reference:0' type='mention' uri='xmpp:bob@two.test'/>\
+             <reference xmlns='urn:xmpp:reference:0' type='{type_}' uri='{uri}'/>"
+        ))
+    };
+    assert!(mention("mention", "xmpp:alice@one.test"));
+    assert!(mention("mention", "XMPP:Alice@one.test?message"));
+    assert!(mention("mention", "xmpp:r@rooms.test/Ally%20%C3%96#x"));
+    for other in [
+        "xmpp:bob@one.test",
+        "mailto:alice@one.test",
+        "alice@one.test",
+        "xmpp:",
+        "xmpp:alice@one.test%",
+        "xmpp:alice@one.test%2",
+        "xmpp:alice@one.test%zz",
+        "xmpp:alice@one.test%ff",
+        "xmpp:r@rooms.test/Ally",
+    ] {
+        assert!(!mention("mention", other), "{other}");
+    }
+    assert!(!mention("data", "xmpp:alice@one.test"));
+    let reply = |to: &str| points(&format!("<reply xmlns='urn:xmpp:reply:0' id='m' {to}/>"));
+    assert!(reply("to='r@rooms.test/Ally Ö'") && reply("to='alice@one.test'"));
+    assert!(!reply("to='r@rooms.test/carol'") && !reply("") && !reply("to='a@b@c'"));
+    assert!(!points("<body>alice@one.test</body>"));
+}

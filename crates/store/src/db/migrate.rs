@@ -12,6 +12,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "less to write for a message", text: include_str!("schema/0006.sql") },
     Step { name: "a journal before the tables", text: include_str!("schema/0007.sql") },
     Step { name: "nodes, and what is published in them", text: include_str!("schema/0008.sql") },
+    Step { name: "what clients are", text: include_str!("schema/0009.sql") },
 ];
 
 /// What leads from one schema to the next.
