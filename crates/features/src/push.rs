@@ -19,7 +19,7 @@ use xmpp::xml::{self, Element};
 use settings::Settings;
 
 pub use notify::{Event, SILENCE, answered, called_elsewhere, heed_service, look_again, wake};
-pub use settings::{CARD as SETTINGS_CARD, ITEMS};
+pub use settings::ITEMS;
 
 /// The topic of the notes that keep what is enabled: one for each service and node.
 pub const TOPIC: &str = "push";
@@ -31,6 +31,15 @@ pub const CARD: Card = Card {
     title: "Push Notifications",
     account: &[ns::PUSH],
     note: "Services on our own domains: there is no way to those of other servers yet.",
+    ..Card::PLAIN
+};
+
+/// Which chats wake somebody.
+pub const SETTINGS_CARD: Card = Card {
+    xep: 492,
+    version: "0.2.0",
+    title: "Chat notification settings",
+    note: "Push heeds what clients have set in bookmarks (XEP-0402).",
     ..Card::PLAIN
 };
 

@@ -96,8 +96,8 @@ impl Said {
     }
 }
 
-/// Wakes devices that are `away`, as the table of rules and the account's settings say of the event. `requests` is how many subscription requests
-/// wait for an answer.
+/// Wakes devices that are `away`, as the table of rules and the account's settings say of the event. `requests` is how
+/// many subscription requests wait for an answer.
 pub fn wake(
     enabled: &mut Enabled,
     sessions: &Sessions,

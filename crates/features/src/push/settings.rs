@@ -2,20 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use step::{Card, Identity};
+use step::Identity;
 use store::{ItemsSaying, NodeItem, Write};
 use xmpp::jid::Jid;
 use xmpp::ns;
 use xmpp::xml::{self, Element};
-
-/// What this file speaks of itself.
-pub const CARD: Card = Card {
-    xep: 492,
-    version: "0.2.0",
-    title: "Chat notification settings",
-    note: "Push heeds what clients have set in bookmarks (XEP-0402).",
-    ..Card::PLAIN
-};
 
 /// Chats of one account whose settings are heeded: those that were set last.
 const CHATS_MAX: usize = 500;
