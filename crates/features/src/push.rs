@@ -39,7 +39,7 @@ pub const SETTINGS_CARD: Card = Card {
     xep: 492,
     version: "0.2.0",
     title: "Chat notification settings",
-    note: "Push heeds what clients have set in bookmarks (XEP-0402).",
+    note: "Push heeds what clients have set in bookmarks (XEP-0402). Where nothing is set, all rooms count as public.",
     ..Card::PLAIN
 };
 
