@@ -76,10 +76,13 @@ impl Said {
     }
 
     /// What somebody writes to an account.
-    fn to(account: &BareJid, message: &Stanza) -> Option<Said> {
+    fn to(account: &BareJid, sessions: &Sessions, message: &Stanza) -> Option<Said> {
         let from = message.from.as_ref()?;
-        // XEP-0045 §7.5: a chat with one of a room's occupants is another than that of the room.
-        let chat = if message.has(ns::MUC_USER, "x") { from.clone() } else { from.bare().into() };
+        let is_in = |session: &Session| session.directed.iter().any(|nick| nick.bare() == from.bare());
+        // XEP-0045 §7.5: a chat with one of a room's occupants is another than that of the room. Anybody can mark a
+        // message so; what is set for them holds all the same.
+        let is_occupant = message.has(ns::MUC_USER, "x") && sessions.iter().any(is_in);
+        let chat = if is_occupant { from.clone() } else { from.bare().into() };
         // XEP-0492 §3: nobody has a nickname here. Whoever is invited is meant, too.
         let mentions =
             rules::is_invitation(message) || rules::points_at(message, &|jid| jid.bare() == *account);
@@ -275,7 +278,7 @@ fn wanted(
     // Who writes from another device needs not be told; but a call is answered that way.
     let own = message.from.as_ref().is_some_and(|from| from.bare() == *account);
     let wanted = match rules::of(message).push {
-        Push::Wake if !own => Wanted { said: Said::to(account, message), ..everybody },
+        Push::Wake if !own => Wanted { said: Said::to(account, sessions, message), ..everybody },
         // XEP-0492 §1: settings are of messages. Somebody who calls waits, whatever is set for what they write.
         Push::Call if !own => Wanted { call: rules::call_id(message), ..everybody },
         Push::AfterCall => Wanted { call: rules::call_id(message), after_call: true, ..everybody },
