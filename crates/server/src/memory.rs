@@ -21,9 +21,9 @@ const SCARCE_PERCENT: u64 = 85;
 /// Percent of the cap below which everybody is again: what one of those takes who were let in does not change it back.
 const ENOUGH_PERCENT: u64 = 80;
 /// Percent of the cap from which on sessions that wait for their clients are ended.
-const SHORT_PERCENT: u64 = 95;
+const SHORT_PERCENT: u64 = 90;
 /// Percent of the cap to which they are to bring it.
-const RELIEVED_PERCENT: u64 = 90;
+const RELIEVED_PERCENT: u64 = 87;
 /// Sessions that are ended with one look.
 const ENDED_PER_LOOK: usize = 50;
 /// Percent of the cap that they are to give back: to be held, what they are owed takes as much again for a moment.
@@ -236,8 +236,8 @@ impl Node {
         let (Some(resident), Some(cap)) = (self.world.memory.resident(), self.memory.cap) else { return };
         let now = self.world.clock.now();
         let level = self.memory.look(resident, now);
+        self.store.be_frugal(level > Level::Enough);
         if level > Level::Enough {
-            self.store.give_back();
             self.world.memory.give_back();
         }
         if level < Level::Short || self.commits.fate(ended.lsn) == Fate::Pending {
@@ -313,7 +313,7 @@ mod tests {
     fn a_level_begins_with_its_percent() {
         use Level::{Enough, Scarce, Short};
         assert_eq!(
-            levels(&[0, 84, 85, 94, 95, 100, 300]),
+            levels(&[0, 84, 85, 89, 90, 100, 300]),
             [Enough, Enough, Scarce, Scarce, Short, Short, Short]
         );
         assert_eq!(levels(&[96, 10]), [Short, Enough]);
@@ -323,7 +323,7 @@ mod tests {
     fn it_does_not_end_where_it_began() {
         use Level::{Enough, Scarce, Short};
         assert_eq!(levels(&[85, 84, 80, 79, 84]), [Scarce, Scarce, Scarce, Enough, Enough]);
-        assert_eq!(levels(&[95, 94, 95, 80, 79]), [Short, Scarce, Short, Scarce, Enough]);
+        assert_eq!(levels(&[90, 89, 90, 80, 79]), [Short, Scarce, Short, Scarce, Enough]);
     }
 
     fn waits(bytes: usize, session: u64) -> Waits {

@@ -47,9 +47,9 @@ impl Store {
         self.0.log.clone()
     }
 
-    /// Memory is scarce: gives back, soon, what is kept in it only for speed.
-    pub fn give_back(&self) {
-        self.0.db.give_back();
+    /// Whether memory is scarce, so that nothing is kept in it only for speed.
+    pub fn be_frugal(&self, is_frugal: bool) {
+        self.0.db.be_frugal(is_frugal);
     }
 
     /// Takes no more writes, waits until all that was appended is written, and lets go of the database.

@@ -53,6 +53,43 @@ fn it_is_carried_out_after_a_crash() {
     });
 }
 
+/// What a large group writes is in more rows than one, and all of it is there after a crash.
+#[test]
+fn a_large_group_is_more_rows_than_one() {
+    on_sqlite(async |home| {
+        let opened = home.open().await;
+        let (gate, large) = (Gate::new(&opened.log), "x".repeat(200_000));
+        let all = ["a", "b", "c", "d", "e"];
+        gate.hold_after(&opened, all.iter().map(|key| note("topic", key, large.clone())).collect());
+        let look = rusqlite::Connection::open(home.file()).unwrap();
+        assert_eq!(rows(&look, "journal"), 3, "a row ends with the second");
+        let dir = tempfile::tempdir().unwrap();
+        let after = open(&crashed(home, dir.path())).await.unwrap();
+        assert_eq!(keys(&after).await, all);
+        after.close().await;
+        gate.release();
+    });
+}
+
+/// Nothing is kept for speed while memory is scarce: the tables follow each commit.
+#[test]
+fn a_frugal_store_is_ahead_by_one_group() {
+    on_sqlite(async |home| {
+        for (is_frugal, expected) in [(false, (2, 0)), (true, (1, 3))] {
+            let opened = home.open().await;
+            opened.store.be_frugal(is_frugal);
+            let key = |number| note("topic", &format!("{is_frugal} {number}"), "value");
+            opened.write([key(1)]).await;
+            let gate = Gate::new(&opened.log);
+            gate.hold_after(&opened, vec![key(2)]);
+            let look = rusqlite::Connection::open(home.file()).unwrap();
+            assert_eq!((rows(&look, "journal"), rows(&look, "notes")), expected);
+            gate.release();
+            opened.close().await;
+        }
+    });
+}
+
 /// Its statements are kept with it, as the server had them that wrote it.
 #[test]
 fn what_an_older_server_has_left_is_carried_out() {

@@ -272,7 +272,7 @@ pub const KEYS: &[Key] = &[
         "1024",
         "MiB of RAM that the server may take in all; at least 64. While more than 85 % of it are taken, until less\n\
          than 80 % are, there are no new sessions and accounts: who asks for one hears `resource-constraint`. Who is\n\
-         connected stays, and who comes back to a session is let in. From 95 % on, sessions that wait for their\n\
+         connected stays, and who comes back to a session is let in. From 90 % on, sessions that wait for their\n\
          clients are ended, as if limits.resumption_seconds were over. Unset: nobody looks. Linux only; elsewhere it\n\
          is not known how much is taken.",
     ),

@@ -80,10 +80,10 @@ impl Db {
         }
     }
 
-    /// Gives back memory that is only there for speed.
-    pub(crate) fn give_back(&self) {
+    /// Whether nothing is kept in memory only for speed.
+    pub(crate) fn be_frugal(&self, is_frugal: bool) {
         match self {
-            Db::Sqlite(sqlite) => sqlite.give_back(),
+            Db::Sqlite(sqlite) => sqlite.be_frugal(is_frugal),
             Db::Postgres(_) | Db::Rehearsal(_) => {}
         }
     }

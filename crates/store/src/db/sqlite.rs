@@ -51,7 +51,7 @@ pub(crate) struct Sqlite {
     /// Questions about that.
     questions: Arc<Questions>,
     writer: Thread,
-    gives_back: Arc<AtomicBool>,
+    is_frugal: Arc<AtomicBool>,
     pages_max: Arc<AtomicU32>,
     /// Each thread that has the file open listens to this until it has let go of it.
     threads: watch::Sender<()>,
@@ -71,7 +71,7 @@ impl Sqlite {
 
         let (log, reads) = (Log::new(0), Arc::new(Reads::default()));
         let (ahead, questions) = (journal.ahead(), Arc::new(Questions::default()));
-        let (gives_back, pages_max) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let (is_frugal, pages_max) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let (threads, thread) = watch::channel(());
         // Whatever ends the writer, and if it is never begun.
         let ending = Ending { log: log.clone(), questions: questions.clone(), reads: reads.clone() };
@@ -88,7 +88,7 @@ impl Sqlite {
             journal,
             questions: questions.clone(),
             reads: reads.clone(),
-            gives_back: gives_back.clone(),
+            is_frugal: is_frugal.clone(),
             lags: false,
             checkpoints,
             written: 0,
@@ -105,7 +105,7 @@ impl Sqlite {
         })?;
         let writer = handle.thread().clone();
         log.wakes(move || handle.thread().unpark());
-        Ok((Sqlite { path, reads, ahead, questions, writer, gives_back, pages_max, threads }, log))
+        Ok((Sqlite { path, reads, ahead, questions, writer, is_frugal, pages_max, threads }, log))
     }
 
     pub(crate) async fn read(
@@ -129,10 +129,11 @@ impl Sqlite {
         execute(&connect(&self.path)?, sql, values)
     }
 
-    /// The writer gives back the memory in which it keeps what its tables do not show yet, and pages.
-    pub(crate) fn give_back(&self) {
-        self.gives_back.store(true, Ordering::Release);
-        self.writer.unpark();
+    /// Whether the writer keeps neither what its tables do not show yet nor pages in memory.
+    pub(crate) fn be_frugal(&self, is_frugal: bool) {
+        if self.is_frugal.swap(is_frugal, Ordering::AcqRel) != is_frugal {
+            self.writer.unpark();
+        }
     }
 
     /// Waits until everything is written and no thread has the file open.

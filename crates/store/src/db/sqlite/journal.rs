@@ -1,5 +1,5 @@
-//! The journal: what a group writes is appended there as one row and is safe with it; tables follow in larger steps,
-//! without what later writes have made void meanwhile.
+//! The journal: what a group writes is appended there as a row, or some, and is safe with them; tables follow in larger
+//! steps, without what later writes have made void meanwhile.
 //!
 //! Row and tables are in one database: a step takes away the rows that it carries out, in the same transaction. After a
 //! crash what is left is carried out as the file is opened, before anything is read.
@@ -28,6 +28,9 @@ const WRITES_AHEAD: usize = 8_192;
 
 /// The same in bytes, roughly: they are in memory, too.
 const BYTES_AHEAD: usize = 4 << 20;
+
+/// A row ends with the write that reaches so many bytes: SQLite copies a row three times on its way to the file.
+const ROW_BYTES: usize = 256 << 10;
 
 /// When tables cannot follow (the disk is full), nothing more is taken from so many times as much on.
 const PATIENCE: usize = 4;
@@ -135,16 +138,21 @@ impl Journal {
             known: &mut self.known,
             new: Vec::new(),
             script: Script::default(),
+            kept: 0,
             transaction: &transaction,
             error: None,
         };
         for write in condense(group) {
             write.run(&mut writer);
+            if writer.script.len() >= ROW_BYTES {
+                writer.keep();
+            }
         }
-        let Writer { new, script, error, .. } = writer;
+        writer.keep();
+        let Writer { new, kept, error, .. } = writer;
         let done = match error {
             Some(error) => Err(error),
-            None => script.keep(&transaction).and_then(|()| transaction.commit().map_err(classify)),
+            None => transaction.commit().map_err(classify),
         };
         if done.is_err() {
             // The database does not know them after all.
@@ -152,7 +160,7 @@ impl Journal {
                 self.known.remove(text);
             });
         }
-        done.map(|()| script.len())
+        done.map(|()| kept)
     }
 
     /// The tables follow. On an error they stay as they are. Returns how many statements that took.
@@ -253,6 +261,8 @@ struct Writer<'a> {
     /// Which of these are known since just now.
     new: Vec<Place>,
     script: Script,
+    /// Bytes that are put down.
+    kept: usize,
     transaction: &'a Transaction<'a>,
     error: Option<StoreError>,
 }
@@ -268,6 +278,16 @@ impl Writer<'_> {
         self.known.insert(place(sql), id);
         self.new.push(place(sql));
         Ok(id)
+    }
+
+    /// Puts down what there is as a row.
+    fn keep(&mut self) {
+        let script = std::mem::take(&mut self.script);
+        if self.error.is_some() || script.is_empty() {
+            return;
+        }
+        self.kept += script.len();
+        self.error = script.keep(self.transaction).err();
     }
 }
 

@@ -30,6 +30,10 @@ impl Script {
         self.0.len()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn add(&mut self, id: i64, values: &[Value<'_>]) {
         self.number(id.unsigned_abs());
         self.number(values.len() as u64);

@@ -36,8 +36,8 @@ pub(super) struct Writing {
     pub(super) journal: Journal,
     pub(super) questions: Arc<Questions>,
     pub(super) reads: Arc<Reads>,
-    /// Memory is scarce: what is kept in it is to be given back.
-    pub(super) gives_back: Arc<AtomicBool>,
+    /// Memory is scarce: nothing is kept in it for speed.
+    pub(super) is_frugal: Arc<AtomicBool>,
     /// The tables could not follow; said once.
     pub(super) lags: bool,
     pub(super) checkpoints: Checkpoints,
@@ -60,12 +60,11 @@ impl Writing {
                 Next::Sleep => self.rest(),
                 Next::End => break,
             }
-            let (questions, gives_back) =
-                (self.questions.take(), self.gives_back.swap(false, Ordering::AcqRel));
-            if self.journal.is_due() || gives_back || !questions.is_empty() {
+            let (questions, is_frugal) = (self.questions.take(), self.is_frugal.load(Ordering::Acquire));
+            if self.journal.is_due() || is_frugal || !questions.is_empty() {
                 self.follow(questions);
             }
-            if gives_back {
+            if is_frugal {
                 let _ = self.connection.execute_batch("PRAGMA shrink_memory");
             }
         }
