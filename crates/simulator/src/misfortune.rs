@@ -74,7 +74,7 @@ pub async fn befall(play: Play, faults: Faults) {
                 }
             }
             6 if faults.memory => {
-                let percent = play.clockwork().draw(|chance| *chance.pick(&[90, 97]));
+                let percent = play.clockwork().draw(|chance| *chance.pick(&[87, 97]));
                 play.fill_memory(percent);
                 pause(100, 4_000).await;
                 play.fill_memory(0);

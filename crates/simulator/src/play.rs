@@ -25,7 +25,7 @@ const SUBSCRIPTION_PAUSE: Duration = Duration::from_secs(8);
 /// How long everything may take to come to rest once nothing goes wrong any more.
 const REST: Duration = Duration::from_secs(120);
 /// Percent of the memory at which it is short.
-const SHORT: u8 = 95;
+const SHORT: u8 = 90;
 /// Complaints that are kept; more would say the same.
 const COMPLAINTS_MAX: usize = 20;
 
