@@ -110,7 +110,7 @@ impl Target {
     }
 
     fn from_note(note: &[u8]) -> Option<Self> {
-        let note = xml::parse(note, xml::Limits::default()).ok()?;
+        let note = xml::parse(note, xml::Limits::CHECKED).ok()?;
         let identities = note.children().filter(|child| child.is(ns::DISCO_INFO, "identity"));
         let identities = identities.filter_map(|identity| {
             let part = |name| identity.attr(name).map(str::to_owned);

@@ -38,7 +38,7 @@ pub struct Preferences {
 impl Preferences {
     /// As they were kept. What cannot be read is as if it had never been set.
     pub fn read(note: &[u8]) -> Self {
-        let element = xml::parse(note, xml::Limits::default()).ok();
+        let element = xml::parse(note, xml::Limits::CHECKED).ok();
         element.and_then(|element| parsed(&element).ok()).unwrap_or_default()
     }
 

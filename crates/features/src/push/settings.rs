@@ -130,7 +130,7 @@ fn choices(bookmark: &[u8]) -> Vec<Choice> {
     if bookmark.len() > BOOKMARK_BYTES_MAX {
         return Vec::new();
     }
-    let Ok(bookmark) = xml::parse(bookmark, xml::Limits::default()) else { return Vec::new() };
+    let Ok(bookmark) = xml::parse(bookmark, xml::Limits::CHECKED) else { return Vec::new() };
     let extensions =
         bookmark.child(ns::BOOKMARKS, "extensions").filter(|_| bookmark.is(ns::BOOKMARKS, "conference"));
     let notify = extensions.and_then(|extensions| extensions.child(ns::NOTIFICATION_SETTINGS, "notify"));

@@ -216,3 +216,20 @@ fn a_long_text_is_shortened_between_characters() {
     assert_eq!(short.chars().count(), 251);
     assert_eq!(notify::shortened("short".to_owned()), "short");
 }
+
+/// Its namespaces may have been declared outside of it: it is written with more in one tag than anybody could send.
+#[test]
+fn what_is_enabled_outlives_a_restart_whatever_its_options_look_like() {
+    let declared: String = (0..40).map(|number| format!(" xmlns:p{number}='urn:p{number}'")).collect();
+    let used: String = (0..40).map(|number| format!(" p{number}:a='{number}'")).collect();
+    let enable = format!(
+        "<enable xmlns='urn:xmpp:push:0' jid='push.test' node='n'{declared}>\
+         <x xmlns='jabber:x:data' type='submit'{used}><field var='FORM_TYPE' type='hidden'>\
+         <value>http://jabber.org/protocol/pubsub#publish-options</value></field></x></enable>"
+    );
+    let (reply, left) = ask(&mut Enabled::default(), &enable);
+    let [Write::Note { key, value: Some(value), .. }] = &left.writes[..] else {
+        panic!("{reply}: {:?}", left.writes)
+    };
+    assert!(!Enabled::load(vec![(key.clone(), value.clone())], Vec::new()).is_empty());
+}
