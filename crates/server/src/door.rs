@@ -22,6 +22,8 @@ use crate::ticket::{Handled, Ticket};
 use crate::under_way::UnderWay;
 
 mod state;
+#[cfg(test)]
+mod tests;
 
 use state::Recount;
 pub(crate) use state::State;
@@ -101,18 +103,33 @@ impl Door {
     /// `ticket`, leaves after all that comes of earlier ones is settled: an answer says that everything before it is
     /// safe. `at` is the time of day. Returns whether the session cannot go on waiting for a connection.
     pub fn put(&self, lsn: Lsn, at: SystemTime, ticket: Option<&Ticket>, outgoing: Outgoing) -> bool {
-        let answers = ticket.and_then(|ticket| ticket.number_at(self.id));
+        self.put_together(lsn, at, ticket, [outgoing])
+    }
+
+    /// The same with what is taken all at once or not at all: the connection is not woken in between.
+    pub fn put_together(
+        &self,
+        lsn: Lsn,
+        at: SystemTime,
+        ticket: Option<&Ticket>,
+        together: impl IntoIterator<Item = Outgoing>,
+    ) -> bool {
+        let number = ticket.and_then(|ticket| ticket.number_at(self.id));
         let mut state = self.state.lock();
-        let answers = match (&outgoing, &state.managed) {
-            // It is told when all that came before is answered.
-            (Outgoing::Managed(_), Some(managed)) => Some(managed.first()),
-            _ => answers,
-        };
-        let closes = matches!(outgoing, Outgoing::Close(_));
-        state.queued_bytes += outgoing.byte_len();
-        state.queue.push_back(Waiting { lsn, at, answers, outgoing });
-        let overdue = !state.taken && (closes || state.queued_bytes > self.bytes_max);
-        if !self.waits_for_commit(&state) {
+        let (mut overdue, mut waits) = (false, true);
+        for outgoing in together {
+            let answers = match (&outgoing, &state.managed) {
+                // It is told when all that came before is answered.
+                (Outgoing::Managed(_), Some(managed)) => Some(managed.first()),
+                _ => number,
+            };
+            let closes = matches!(outgoing, Outgoing::Close(_));
+            state.queued_bytes += outgoing.byte_len();
+            state.queue.push_back(Waiting { lsn, at, answers, outgoing });
+            overdue |= !state.taken && (closes || state.queued_bytes > self.bytes_max);
+            waits = self.waits_for_commit(&state);
+        }
+        if !waits {
             wake(state);
         }
         overdue

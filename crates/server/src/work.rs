@@ -332,10 +332,14 @@ impl Node {
             Act::Deliver(session, stanza) => through(session, Outgoing::Stanza(stanza)),
             Act::DeliverShared(session, stanza, shared) => through(session, Outgoing::Shared(stanza, shared)),
             Act::DeliverThen(session, stanzas, back) => {
-                for stanza in stanzas {
-                    through(session, Outgoing::Held(stanza));
+                // Were the connection woken in between, its client might leave with them before it is heard that
+                // they have left, and they would be held on.
+                let together = stanzas.into_iter().map(Outgoing::Held).chain([Outgoing::Left(back)]);
+                if let Some(door) = entity.door(session)
+                    && door.put_together(end.lsn, end.wall, end.ticket, together)
+                {
+                    overdue = Some(session);
                 }
-                through(session, Outgoing::Left(back));
             }
             Act::Flush(session) => through(session, Outgoing::Flush),
             // A session rests on no write: it goes on even if the account has to be loaded anew.
