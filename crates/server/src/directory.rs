@@ -53,6 +53,8 @@ pub struct Inner {
     pub entity: Option<Box<Entity>>,
     /// The highest number that its state rests on: its own writes and the letters it has read.
     pub lsn: Lsn,
+    /// The number of its last writes that nobody waits for: if these are lost, nothing else is.
+    pub patient: Lsn,
     /// Failures of the log that have been looked at; when there are more, `lsn` is checked again.
     pub failures_seen: u64,
     /// Registered letters that were found in the store when the entity was loaded, before they came by post: what
@@ -92,6 +94,11 @@ pub struct Unfinished {
 }
 
 impl Inner {
+    /// The number of the last of all its writes.
+    pub fn appended(&self) -> Lsn {
+        self.lsn.max(self.patient)
+    }
+
     /// The question to be answered next, if none is being answered.
     pub fn next_question(&mut self) -> Option<Asking> {
         if self.asking {
@@ -146,6 +153,7 @@ impl Cell {
             mailbox: VecDeque::new(),
             entity: None,
             lsn: Lsn::default(),
+            patient: Lsn::default(),
             failures_seen: 0,
             found: Vec::new(),
             loads: 0,

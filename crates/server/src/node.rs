@@ -170,7 +170,8 @@ impl Node {
         let now = self.world.clock.now();
         self.directory.sweep(|inner| {
             let idle = now.saturating_duration_since(inner.used) >= time;
-            let settled = self.commits.fate(inner.lsn) == Fate::Committed;
+            let settled = self.commits.fate(inner.lsn) == Fate::Committed
+                && self.commits.fate(inner.patient) != Fate::Pending;
             idle && settled && inner.entity.as_ref().is_some_and(|entity| entity.may_sleep())
         });
     }

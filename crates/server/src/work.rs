@@ -114,8 +114,8 @@ impl Node {
         let carried_over = before.is_some();
         self.world.spawn.spawn(Box::pin(async move {
             // What it has appended itself must be in the store, or lost, before it is read from there.
-            let rests_on = cell.inner.lock().lsn;
-            node.commits.settled(rests_on).await;
+            let appended = cell.inner.lock().appended();
+            node.commits.settled(appended).await;
             if carried_over {
                 node.pause_after_loss(&cell).await;
             }
@@ -131,7 +131,7 @@ impl Node {
                 false if restored => inner.mailbox.push_front(Envelope::new(Letter::Restored)),
                 false => {}
             }
-            inner.lsn = Lsn::default();
+            (inner.lsn, inner.patient) = (Lsn::default(), Lsn::default());
             inner.failures_seen = node.commits.log().failures();
             inner.entity = Some(Box::new(entity));
             inner.life = Life::Claimed;
@@ -267,11 +267,12 @@ impl Node {
             // Of an anonymous visitor nothing stays but its letters, until the others have read them.
             left.writes.retain(|write| matches!(write, Write::LetterKeep(_) | Write::LetterDrop { .. }));
         }
+        let is_patient = !left.writes.is_empty() && left.writes.iter().all(Write::is_patient);
         let appended = match origin {
             Origin::Stream => Ok(Lsn::default()),
             _ => self.commits.log().append(rests_on, left.writes),
         };
-        let Ok(lsn) = appended else {
+        let Ok(mut lsn) = appended else {
             if let Some(ticket) = ticket.as_ref().filter(|_| origin != Origin::Registered) {
                 match self.commits.fate(rests_on) {
                     Fate::Failed => ticket.rest_on(rests_on),
@@ -281,6 +282,10 @@ impl Node {
             }
             return Err(entity);
         };
+        if is_patient {
+            // What comes of the step does not rest on that.
+            cell.inner.lock().patient = std::mem::replace(&mut lsn, rests_on);
+        }
         match (&ticket, origin) {
             // If this is lost, the letter is read again.
             (Some(ticket), Origin::Registered) => ticket.wait_for(lsn),

@@ -135,7 +135,7 @@ pub(crate) struct Append {
 pub(crate) enum Next {
     /// Commit these, in order, together.
     Group(Vec<Append>),
-    /// Sleep until woken, or for [`PATIENCE`]; then [`Log::hurry`].
+    /// Sleep until woken, or for [`PATIENCE`]; then [`Log::lose_patience`].
     Pause,
     /// Sleep until woken.
     Sleep,
@@ -221,6 +221,13 @@ impl Log {
         }
     }
 
+    /// The writer has been patient for long enough.
+    pub(crate) fn lose_patience(&self) {
+        // It is awake; a wake kept for it would cut its next patience short.
+        self.0.state.lock().asleep = false;
+        self.hurry();
+    }
+
     /// The highest committed number. Numbers below it may have failed: ask [`Log::fate`].
     pub fn committed(&self) -> Lsn {
         Lsn(self.0.committed.load(Ordering::Acquire))
@@ -283,6 +290,7 @@ impl Log {
         let mut state = self.0.state.lock();
         if state.awaited || (state.closed && !state.queue.is_empty()) {
             let group = state.take_group();
+            state.asleep = false;
             self.0.unhurried.store(false, Ordering::Release);
             return Next::Group(group);
         }

@@ -329,8 +329,8 @@ impl Write {
     }
 
     /// Whether it may wait a little for its commit unless somebody waits for that: it changes nothing that anybody has
-    /// been told.
-    pub(crate) fn is_patient(&self) -> bool {
+    /// been told, and what comes after does not rest on it.
+    pub fn is_patient(&self) -> bool {
         matches!(self, Write::AccountSeen { .. })
     }
 

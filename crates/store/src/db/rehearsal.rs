@@ -177,7 +177,7 @@ impl Stage {
             }
             // The simulator says when.
             Next::Pause => {
-                self.log.hurry();
+                self.log.lose_patience();
                 self.take()
             }
             Next::Sleep | Next::End => false,

@@ -57,6 +57,17 @@ fn whoever_waits_after_all_hurries_it() {
 }
 
 #[test]
+fn a_writer_that_loses_patience_does_not_wake_itself() {
+    let (log, woken) = asleep();
+    log.append(Lsn::default(), seen()).unwrap();
+    assert!(matches!(log.next(), Next::Pause));
+    log.lose_patience();
+    assert_eq!(group(&log), [1]);
+    log.append(Lsn::default(), note()).unwrap();
+    assert_eq!(woken.load(Ordering::SeqCst), 1, "nor does anybody else while it is at work");
+}
+
+#[test]
 fn patience_ends_with_the_log() {
     let (log, _) = asleep();
     log.append(Lsn::default(), seen()).unwrap();

@@ -67,7 +67,7 @@ impl Writer {
                 Next::Group(group) => self.commit(&group).await,
                 Next::Pause => {
                     let _ = timeout(PATIENCE, self.wake.notified()).await;
-                    self.log.hurry();
+                    self.log.lose_patience();
                 }
                 Next::Sleep => self.rest().await,
                 Next::End => break,

@@ -55,7 +55,7 @@ impl Writing {
                 Next::Group(group) => self.commit(group),
                 Next::Pause => {
                     thread::park_timeout(PATIENCE);
-                    self.log.hurry();
+                    self.log.lose_patience();
                 }
                 Next::Sleep => self.rest(),
                 Next::End => break,
