@@ -226,7 +226,7 @@ fn note(type_: &str, text: &str) -> Element {
 
 /// The form that a command asks to be filled in.
 fn form(command: &Command) -> Element {
-    let text = |name: &str, text: &str| Element::new(ns::FORMS, name).with_text(text);
+    let text = |name: &'static str, text: &str| Element::new(ns::FORMS, name).with_text(text);
     Element::new(ns::FORMS, "x")
         .with_attr("type", "form")
         .with_child(text("title", command.name))
@@ -324,7 +324,7 @@ fn same_password(arguments: &mut Vec<(String, String)>) -> Result<(), Stop> {
 }
 
 /// XEP-0050 §4.4: `bad-request` with the command's own condition.
-fn refused(condition: &str) -> Stop {
+fn refused(condition: &'static str) -> Stop {
     StanzaError::new(Condition::BadRequest)
         .with_type(ErrorType::Modify)
         .with_app(Element::new(ns::COMMANDS, condition))

@@ -123,12 +123,12 @@ impl Archive {
 
     /// The id under which a message is known.
     fn id(&self, seq: u64) -> Option<String> {
-        self.ids.as_ref().map(|ids| ids.sealer().seal(seq))
+        self.ids.as_ref()?.sealer()?.seal(seq)
     }
 
     /// The number in an id of this archive's.
     fn seq(&self, id: &str) -> Option<u64> {
-        self.ids.as_ref()?.sealer().open(id)
+        self.ids.as_ref()?.open(id)
     }
 
     /// When a message comes, by a clock that does not go back a little.
@@ -342,11 +342,11 @@ fn hand_out(
 ) -> Element {
     let query = asked.first();
     let query_id = query.as_ref().and_then(|query| query.attr("queryid"));
-    let sealer = archive.ids.as_ref().map(ids::Ids::sealer);
+    let sealer = archive.ids.as_ref().and_then(ids::Ids::sealer);
     let page_id = step.new_id();
     let mut results = Vec::with_capacity(page.messages.len());
     for (number, message) in page.messages.iter().enumerate() {
-        let Some(id) = sealer.as_ref().map(|sealer| sealer.seal(message.seq)) else { continue };
+        let Some(id) = sealer.as_ref().and_then(|sealer| sealer.seal(message.seq)) else { continue };
         let result = Element::new(ns::MAM, "result").with_attr_opt("queryid", query_id).with_attr("id", id);
         let delay = Element::new(ns::DELAY, "delay").with_attr("stamp", datetime::format(message.at));
         let forwarded = Element::new(ns::FORWARD, "forwarded").with_child(delay);

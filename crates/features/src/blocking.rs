@@ -283,7 +283,7 @@ fn say_goodbye(sessions: &mut Sessions, roster: &Roster, hearer: &Jid, step: &mu
 }
 
 /// Tells the sessions that asked for the list what has changed (XEP-0191 §3.3 to §3.5).
-fn push(sessions: &Sessions, order: &str, addresses: &[Jid], step: &mut Step<'_>) {
+fn push(sessions: &Sessions, order: &'static str, addresses: &[Jid], step: &mut Step<'_>) {
     let change =
         Element::new(ns::BLOCKING, order).with_children(addresses.iter().map(|jid| item(jid.as_str())));
     for session in sessions.iter().filter(|session| session.watches_blocklist) {

@@ -136,7 +136,7 @@ pub fn is_copy(message: &Stanza, account: &BareJid) -> bool {
     message.has_ns(ns::CARBONS) && message.from.as_ref().is_some_and(|from| *from == **account)
 }
 
-fn copy(direction: &str, account: &BareJid, session: &Session, message: &Stanza) -> Stanza {
+fn copy(direction: &'static str, account: &BareJid, session: &Session, message: &Stanza) -> Stanza {
     let (wrapper, forwarded) = (Element::new(ns::CARBONS, direction), Element::new(ns::FORWARD, "forwarded"));
     Stanza::message(message.type_)
         .with_from(account.clone())

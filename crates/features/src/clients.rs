@@ -360,7 +360,7 @@ fn entry(handle: &str, connected: bool) -> Element {
         .with_attr("type", "session")
 }
 
-fn child(name: &str) -> Element {
+fn child(name: &'static str) -> Element {
     Element::new(ns::CLIENT_ACCESS, name)
 }
 

@@ -79,7 +79,7 @@ fn show(asked: &Stanza, rows: &[(String, Vec<u8>)]) -> Result<Stanza, StanzaErro
     let key = key(wanted);
     let Some((_, value)) = rows.iter().find(|(kept, _)| *kept == key) else {
         // Nothing kept: the empty element, as all servers do.
-        let empty = Element::new(wanted.ns(), wanted.name());
+        let empty = Element::new(wanted.ns().to_owned(), wanted.name().to_owned());
         return Ok(asked.result_with(&Element::new(ns::PRIVATE, "query").with_child(empty)));
     };
     let whole = [format!("<query xmlns='{}'>", ns::PRIVATE).as_bytes(), value, b"</query>"].concat();

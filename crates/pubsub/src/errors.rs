@@ -5,7 +5,7 @@ use xmpp::ns;
 use xmpp::xml::Element;
 
 /// An error with a condition of publishing.
-pub fn error(condition: Condition, own: &str) -> StanzaError {
+pub fn error(condition: Condition, own: &'static str) -> StanzaError {
     StanzaError::new(condition).with_app(Element::new(ns::PUBSUB_ERRORS, own))
 }
 

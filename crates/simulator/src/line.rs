@@ -481,7 +481,7 @@ impl<'a> Line<'a> {
 
     /// Each device keeps its own.
     fn kept(&self) -> Element {
-        Element::new(KEPT, &format!("of-{}", self.device.jid.resource()))
+        Element::new(KEPT, format!("of-{}", self.device.jid.resource()))
     }
 
     fn ask(&mut self, stream: StreamNo, wish: Wish<'_>, child: Element, type_: Type) {
@@ -531,7 +531,7 @@ fn roster(iq: &Element) -> Outcome<'static> {
     Outcome::Roster(items, query.attr("ver").unwrap_or_default().to_owned())
 }
 
-fn block(what: &str, whom: &BareJid) -> Element {
+fn block(what: &'static str, whom: &BareJid) -> Element {
     let item = Element::new(ns::BLOCKING, "item").with_attr("jid", whom.as_str());
     Element::new(ns::BLOCKING, what).with_child(item)
 }

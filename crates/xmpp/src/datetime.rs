@@ -8,12 +8,31 @@ pub fn format(at: SystemTime) -> String {
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days as i64);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    let mut text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    let mut text = String::with_capacity("2026-11-24T14:00:00.123Z".len());
+    let fields =
+        [(year, 4, '-'), (month, 2, '-'), (day, 2, 'T'), (hour as i64, 2, ':'), (minute as i64, 2, ':')];
+    for (number, digits, then) in fields {
+        push(&mut text, number, digits);
+        text.push(then);
+    }
+    push(&mut text, second as i64, 2);
     if since.subsec_millis() > 0 {
-        text.push_str(&format!(".{:03}", since.subsec_millis()));
+        text.push('.');
+        push(&mut text, i64::from(since.subsec_millis()), 3);
     }
     text.push('Z');
     text
+}
+
+/// Appends a number with so many digits, or more. By hand: an archive stamps each message that it hands out.
+fn push(text: &mut String, number: i64, digits: u32) {
+    if number >= 10_i64.pow(digits) {
+        text.push_str(&number.to_string());
+        return;
+    }
+    for place in (0..digits).rev() {
+        text.push(char::from(b'0' + (number / 10_i64.pow(place) % 10) as u8));
+    }
 }
 
 /// Reads a point in time (XEP-0082 §3.2). `None` for anything else, and for times before 1970.

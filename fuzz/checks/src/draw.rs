@@ -109,7 +109,7 @@ impl<'a> Draw<'a> {
             };
             let value = self.text();
             if tree.attr_ns(namespace.unwrap_or(""), name).is_none() {
-                element.set_attr_ns(namespace, name, value.as_str());
+                element.set_attr_ns(namespace.map(Into::into), name, value.as_str());
                 tree.set(namespace.unwrap_or(""), name, &value);
             }
         }

@@ -182,8 +182,8 @@ async fn published(store: &Store, owner: &BareJid) -> Result<Vec<Element>, Store
 
 /// XEP-0227 §4.10.1
 fn described(name: &str, node: &Node) -> Vec<Element> {
-    let of_node = |what: &str| Element::new(ns::PUBSUB_OWNER, what).with_attr("node", name);
-    let entry = |what: &str, jid: &str, how: &str| {
+    let of_node = |what: &'static str| Element::new(ns::PUBSUB_OWNER, what).with_attr("node", name);
+    let entry = |what: &'static str, jid: &str, how: &str| {
         Element::new(ns::PUBSUB_OWNER, what).with_attr("jid", jid).with_attr(what, how)
     };
     let configure = of_node("configure").with_child(node.config.form(FormType::Form).to_element());
@@ -207,7 +207,7 @@ async fn items(store: &Store, owner: &BareJid, name: &str) -> Result<Element, St
         after = Some(last.id.clone());
         items = items.with_children(page.items.iter().map(|item| {
             let mut element = Element::new(ns::PUBSUB, "item").with_attr("id", &item.id);
-            element.set_attr_ns(Some(ns::KEPT), "at", datetime::format(item.at));
+            element.set_attr_ns(Some(ns::KEPT.into()), "at", datetime::format(item.at));
             element.with_children(xml::parse(&item.xml, xml::Limits::CHECKED).ok())
         }));
     }

@@ -3,15 +3,17 @@
 
 use std::time::SystemTime;
 
+use aws_lc_rs::cipher::{AES_256, DecryptingKey, DecryptionContext, EncryptingKey, UnboundCipherKey};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use step::Seal;
 use xmpp::jid::BareJid;
 
-/// Bytes that tell whether an id is one of ours.
-const TAG_BYTES: usize = 10;
-/// Bytes of the number: more messages than anybody will ever have.
+/// An id is one block of AES.
+const BYTES: usize = 16;
+/// Bytes of the number: more messages than anybody will ever have. The others are zero; an id whose others are not is
+/// none of ours.
 const NUMBER_BYTES: usize = 6;
 
 /// What the ids of one archive are made with.
@@ -38,50 +40,38 @@ impl Ids {
         Ids { key }
     }
 
-    /// What seals and opens them. Whoever has many of them to seal makes it once.
-    pub fn sealer(&self) -> Sealer {
-        Sealer(hmac::Key::new(hmac::HMAC_SHA256, &self.key))
-    }
-}
-
-/// Seals and opens the ids of one archive. It is as large as twenty keys, so that it is made when it is needed.
-pub struct Sealer(hmac::Key);
-
-impl Sealer {
-    /// The id of a number; always the same.
-    pub fn seal(&self, number: u64) -> String {
-        let tag = self.tag(number);
-        let mut bytes = [0; TAG_BYTES + NUMBER_BYTES];
-        bytes[..TAG_BYTES].copy_from_slice(&tag);
-        bytes[TAG_BYTES..].copy_from_slice(&number.to_be_bytes()[8 - NUMBER_BYTES..]);
-        self.mask(&mut bytes);
-        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    /// What seals them. Whoever has many of them to seal makes it once; none could only be for want of memory.
+    pub fn sealer(&self) -> Option<Sealer> {
+        EncryptingKey::ecb(self.key()?).ok().map(Sealer)
     }
 
     /// The number in an id; `None` for what is no id of this archive.
     pub fn open(&self, id: &str) -> Option<u64> {
-        let mut bytes: [u8; TAG_BYTES + NUMBER_BYTES] =
-            BASE64_URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok()?;
-        self.mask(&mut bytes);
-        let mut number = [0; 8];
-        number[8 - NUMBER_BYTES..].copy_from_slice(&bytes[TAG_BYTES..]);
-        let number = u64::from_be_bytes(number);
-        (self.tag(number) == bytes[..TAG_BYTES]).then_some(number)
+        let mut block: [u8; BYTES] = BASE64_URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok()?;
+        let opens = DecryptingKey::ecb(self.key()?).ok()?;
+        opens.decrypt(&mut block, DecryptionContext::None).ok()?;
+        let number = u64::try_from(u128::from_be_bytes(block)).ok()?;
+        (number >> (8 * NUMBER_BYTES) == 0).then_some(number)
     }
 
-    fn tag(&self, number: u64) -> [u8; TAG_BYTES] {
-        let signed = hmac::sign(&self.0, &[b"tag".as_slice(), &number.to_be_bytes()].concat());
-        let mut tag = [0; TAG_BYTES];
-        tag.copy_from_slice(&signed.as_ref()[..TAG_BYTES]);
-        tag
+    fn key(&self) -> Option<UnboundCipherKey> {
+        UnboundCipherKey::new(&AES_256, &self.key).ok()
     }
+}
 
-    /// Covers the number by what the tag says, or uncovers it.
-    fn mask(&self, bytes: &mut [u8; TAG_BYTES + NUMBER_BYTES]) {
-        let signed = hmac::sign(&self.0, &[b"mask".as_slice(), &bytes[..TAG_BYTES]].concat());
-        for (byte, mask) in bytes[TAG_BYTES..].iter_mut().zip(signed.as_ref()) {
-            *byte ^= mask;
-        }
+/// Seals the ids of one archive. It is as large as thirty keys, so that it is made when it is needed.
+///
+/// One block under a key of its own is a permutation of all blocks that nobody can tell from chance: it hides the
+/// number, and of blocks that somebody makes up one in 2^80 is an id.
+pub struct Sealer(EncryptingKey);
+
+impl Sealer {
+    /// The id of a number; always the same.
+    pub fn seal(&self, number: u64) -> Option<String> {
+        let mut block = [0; BYTES];
+        block[BYTES - NUMBER_BYTES..].copy_from_slice(&number.to_be_bytes()[8 - NUMBER_BYTES..]);
+        self.0.encrypt(&mut block).ok()?;
+        Some(BASE64_URL_SAFE_NO_PAD.encode(block))
     }
 }
 
@@ -93,8 +83,12 @@ mod tests {
     use super::*;
     use crate::check::bare;
 
-    fn ids(owner: &str, created: u64) -> Sealer {
-        Ids::new(&Seal([7; 32]), &bare(owner), SystemTime::UNIX_EPOCH + Duration::from_secs(created)).sealer()
+    fn ids(owner: &str, created: u64) -> Ids {
+        Ids::new(&Seal([7; 32]), &bare(owner), SystemTime::UNIX_EPOCH + Duration::from_secs(created))
+    }
+
+    fn seal(ids: &Ids, number: u64) -> String {
+        ids.sealer().unwrap().seal(number).unwrap()
     }
 
     #[test]
@@ -102,9 +96,9 @@ mod tests {
         let alice = ids("alice@one.test", 1);
         let mut seen = BTreeSet::new();
         for number in [1, 2, 3, 255, 256, 1 << 20, (1 << 48) - 1] {
-            let id = alice.seal(number);
+            let id = seal(&alice, number);
             assert_eq!((id.len(), alice.open(&id)), (22, Some(number)));
-            assert_eq!(ids("alice@one.test", 1).seal(number), id, "stable");
+            assert_eq!(seal(&ids("alice@one.test", 1), number), id, "stable");
             assert_eq!(ids("alice@one.test", 2).open(&id), None, "of an account before");
             assert_eq!(ids("bob@one.test", 1).open(&id), None);
             assert!(seen.insert(id));
@@ -117,7 +111,7 @@ mod tests {
     #[test]
     fn neighbours_have_nothing_in_common() {
         let alice = ids("alice@one.test", 1);
-        let bytes = |number| BASE64_URL_SAFE_NO_PAD.decode(alice.seal(number)).unwrap();
+        let bytes = |number| BASE64_URL_SAFE_NO_PAD.decode(seal(&alice, number)).unwrap();
         let same = (1..200)
             .map(|number| bytes(number).iter().zip(bytes(number + 1)).filter(|(a, b)| *a == b).count());
         // By chance, one byte in 256.

@@ -137,7 +137,7 @@ impl Authenticating {
         mut self: Box<Self>,
         condition: SaslCondition,
         reason: Option<Element>,
-        profile: &str,
+        profile: &'static str,
         line: &mut Line,
     ) -> Result<State, StreamError> {
         (self.exchange, self.request) = (Exchange::Idle, None);

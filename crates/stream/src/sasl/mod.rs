@@ -131,7 +131,7 @@ impl SaslCondition {
     }
 
     /// The `<failure/>` that tells the client, in the namespace of the profile that it speaks.
-    pub(crate) fn failure(self, profile: &str) -> Element {
+    pub(crate) fn failure(self, profile: &'static str) -> Element {
         Element::new(profile, "failure").with_child(Element::new(ns::SASL, self.name()))
     }
 }

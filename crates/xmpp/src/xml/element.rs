@@ -1,13 +1,18 @@
 //! A small owned tree: what features read when the envelope is not enough, and build when they answer.
 
+use std::borrow::Cow;
+
 use crate::ns;
 use crate::xml::escape;
+
+/// A name or namespace: most that we write are in the program, and are not copied.
+pub type Word = Cow<'static, str>;
 
 /// An element with its namespace resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Element {
-    namespace: String,
-    name: String,
+    namespace: Word,
+    name: Word,
     attributes: Vec<Attribute>,
     nodes: Vec<Node>,
 }
@@ -15,8 +20,8 @@ pub struct Element {
 /// An attribute; most have no namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Attribute {
-    namespace: Option<String>,
-    name: String,
+    namespace: Option<Word>,
+    name: Word,
     value: String,
 }
 
@@ -29,13 +34,8 @@ enum Node {
 
 impl Element {
     /// An empty element.
-    pub fn new(namespace: &str, name: &str) -> Self {
-        Element {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            attributes: Vec::new(),
-            nodes: Vec::new(),
-        }
+    pub fn new(namespace: impl Into<Word>, name: impl Into<Word>) -> Self {
+        Element { namespace: namespace.into(), name: name.into(), attributes: Vec::new(), nodes: Vec::new() }
     }
 
     /// Its local name.
@@ -69,9 +69,9 @@ impl Element {
 
     /// All attributes: namespace, name, value.
     pub fn attributes(&self) -> impl Iterator<Item = (Option<&str>, &str, &str)> {
-        self.attributes.iter().map(|attribute| {
-            (attribute.namespace.as_deref(), attribute.name.as_str(), attribute.value.as_str())
-        })
+        self.attributes
+            .iter()
+            .map(|attribute| (attribute.namespace.as_deref(), &*attribute.name, attribute.value.as_str()))
     }
 
     /// Its child elements.
@@ -98,8 +98,8 @@ impl Element {
         })
     }
 
-    pub(crate) fn set_ns(&mut self, namespace: &str) {
-        self.namespace = namespace.to_owned();
+    pub(crate) fn set_ns(&mut self, namespace: Word) {
+        self.namespace = namespace;
     }
 
     /// Its first child of this name.
@@ -119,13 +119,13 @@ impl Element {
     }
 
     /// With an attribute.
-    pub fn with_attr(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub fn with_attr(mut self, name: impl Into<Word>, value: impl Into<String>) -> Self {
         self.set_attr(name, value);
         self
     }
 
     /// With an attribute, if there is a value.
-    pub fn with_attr_opt(self, name: &str, value: Option<impl Into<String>>) -> Self {
+    pub fn with_attr_opt(self, name: impl Into<Word>, value: Option<impl Into<String>>) -> Self {
         match value {
             Some(value) => self.with_attr(name, value),
             None => self,
@@ -134,7 +134,7 @@ impl Element {
 
     /// With an `xml:lang`.
     pub fn with_lang(mut self, lang: &str) -> Self {
-        self.set_attr_ns(Some(ns::XML), "lang", lang);
+        self.set_attr_ns(Some(ns::XML.into()), "lang", lang);
         self
     }
 
@@ -157,24 +157,20 @@ impl Element {
     }
 
     /// Sets an attribute.
-    pub fn set_attr(&mut self, name: &str, value: impl Into<String>) {
+    pub fn set_attr(&mut self, name: impl Into<Word>, value: impl Into<String>) {
         self.set_attr_ns(None, name, value);
     }
 
     /// Sets an attribute that may have a namespace.
-    pub fn set_attr_ns(&mut self, namespace: Option<&str>, name: &str, value: impl Into<String>) {
-        let value = value.into();
+    pub fn set_attr_ns(&mut self, namespace: Option<Word>, name: impl Into<Word>, value: impl Into<String>) {
+        let (name, value) = (name.into(), value.into());
         let known = self
             .attributes
             .iter_mut()
-            .find(|attribute| attribute.namespace.as_deref() == namespace && attribute.name == name);
+            .find(|attribute| attribute.namespace == namespace && attribute.name == name);
         match known {
             Some(attribute) => attribute.value = value,
-            None => self.attributes.push(Attribute {
-                namespace: namespace.map(str::to_owned),
-                name: name.to_owned(),
-                value,
-            }),
+            None => self.attributes.push(Attribute { namespace, name, value }),
         }
     }
 

@@ -143,11 +143,11 @@ impl<'a> Reader<'a> {
         };
         self.declared.extend_from_slice(&tag.declarations);
         let namespace = self.namespace(slice(self.data, tag.name.prefix()));
-        let mut element = Element::new(namespace, text(self.data, tag.name.local()));
+        let mut element = Element::new(namespace.to_owned(), text(self.data, tag.name.local()).to_owned());
         for attribute in &tag.attributes {
             let prefix = slice(self.data, attribute.name.prefix());
-            let namespace = (!prefix.is_empty()).then(|| self.namespace(prefix));
-            let name = text(self.data, attribute.name.local());
+            let namespace = (!prefix.is_empty()).then(|| self.namespace(prefix).to_owned().into());
+            let name = text(self.data, attribute.name.local()).to_owned();
             element.set_attr_ns(namespace, name, value(slice(self.data, attribute.value)));
         }
         (element, tag.is_empty)
@@ -180,7 +180,7 @@ pub(crate) fn adopt(element: &mut Element) {
 
 fn rename(element: &mut Element, own: &str) {
     if element.ns() == own {
-        element.set_ns(ns::CLIENT);
+        element.set_ns(ns::CLIENT.into());
     }
     for child in element.children_mut() {
         rename(child, own);
