@@ -147,6 +147,8 @@ pub struct Connection {
     unsent: Vec<u8>,
     sent: usize,
     timer: Option<Pin<Box<Sleep>>>,
+    /// When it rings: nothing is due before.
+    rings: Option<Instant>,
     /// Set when the stream is closed.
     farewell: Option<Farewell>,
     /// We have said that nothing follows.
@@ -171,6 +173,7 @@ impl Connection {
             unsent: Vec::new(),
             sent: 0,
             timer: None,
+            rings: None,
             farewell: None,
             parted: false,
             shut: false,
@@ -180,7 +183,8 @@ impl Connection {
     /// Goes round until nothing can be moved any more; ready when the connection is over.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
-        if self.session.next_timeout().is_some_and(|due| due <= now) {
+        let rings = self.rings.is_some_and(|rings| rings <= now);
+        if rings && self.session.next_timeout().is_some_and(|due| due <= now) {
             self.session.timeout(now);
         }
         let mut reads = 0;
@@ -331,25 +335,24 @@ impl Connection {
         let paces = [self.bytes.check(now).err(), self.stanzas.check(now).err()];
         let slow = paces.into_iter().flatten().max().filter(|_| self.session.wants_input());
         let due = self.session.next_timeout().into_iter().chain(slow).min();
-        if let Some(due) = due {
+        // A timer that rings too early is left alone: with every stanza the time of the next ping moves on.
+        let rings_in_time = |due| self.rings.is_some_and(|rings| now < rings && rings <= due);
+        if let Some(due) = due.filter(|due| !rings_in_time(*due)) {
             self.wake_at(due, cx);
         }
         Poll::Pending
     }
 
-    /// A timer that rings too early is left alone: with every stanza the time of the next ping moves on.
+    /// Sets the timer. Only this task waits for it.
     fn wake_at(&mut self, due: Instant, cx: &mut Context<'_>) {
+        self.rings = Some(due);
         let due = tokio::time::Instant::from_std(due);
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-        if timer.is_elapsed() || timer.deadline() > due {
+        if timer.deadline() != due {
             timer.as_mut().reset(due);
         }
-        while timer.as_mut().poll(cx).is_ready() {
-            if timer.deadline() >= due {
-                cx.waker().wake_by_ref();
-                return;
-            }
-            timer.as_mut().reset(due);
+        if timer.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
         }
     }
 

@@ -133,6 +133,10 @@ impl Session {
                 self.leave(now, outgoing);
             }
             self.hear(now);
+            if !answered && self.asking.is_none() && self.resuming.is_none() {
+                // All has left that could; whatever comes of that wakes the task.
+                break;
+            }
         }
         self.attend(now);
     }
