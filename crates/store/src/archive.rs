@@ -114,9 +114,8 @@ pub(crate) fn state(rows: Vec<Row>) -> Result<ArchiveState, StoreError> {
     Ok(ArchiveState { is_new: false, last: cleared.max(ends[1].0), peak: instant(peak)?, ends: Some(ends) })
 }
 
+/// A message goes into an archive, and its text beside it.
 pub(crate) fn keep(message: &ArchiveMessage, sink: &mut dyn Sink) {
-    const OPEN: &str = "INSERT INTO archive_owners (id, owner, domain, cleared, bent) \
-         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, 0, 0 FROM archive_owners WHERE true ON CONFLICT (owner) DO NOTHING";
     // Each writes one row of VALUES (docs/build/stepping.md, trap 11).
     const BODY: &str = "INSERT INTO archive_bodies (place, xml) \
          VALUES ((SELECT COALESCE(MAX(place), 0) + 1 FROM archive), $1)";
@@ -124,6 +123,18 @@ pub(crate) fn keep(message: &ArchiveMessage, sink: &mut dyn Sink) {
     const SHARED_BODY: &str = "INSERT INTO archive_bodies (place, xml) VALUES (COALESCE((SELECT body FROM archive \
          WHERE owner = (SELECT id FROM archive_owners WHERE owner = $1) AND seq = $2), \
          (SELECT COALESCE(MAX(place), 0) + 1 FROM archive)), $3) ON CONFLICT (place) DO NOTHING";
+    let xml = message.xml.as_slice().into();
+    match &message.same_as {
+        None => sink.run(BODY, &[xml]),
+        Some((other, seq)) => sink.run(SHARED_BODY, &[other.as_str().into(), signed(*seq).into(), xml]),
+    }
+    share(message, sink);
+}
+
+/// A message goes into an archive; its text has been kept.
+pub(crate) fn share(message: &ArchiveMessage, sink: &mut dyn Sink) {
+    const OPEN: &str = "INSERT INTO archive_owners (id, owner, domain, cleared, bent) \
+         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, 0, 0 FROM archive_owners WHERE true ON CONFLICT (owner) DO NOTHING";
     const ROW: &str = "INSERT INTO archive (owner, seq, at, peak, peer, device, sent, id, place, body) \
          VALUES ((SELECT id FROM archive_owners WHERE owner = $1), $2, $3, $4, $5, $6, $7, $8, \
          (SELECT COALESCE(MAX(place), 0) + 1 FROM archive), (SELECT COALESCE(MAX(place), 0) + 1 FROM archive)) \
@@ -154,14 +165,9 @@ pub(crate) fn keep(message: &ArchiveMessage, sink: &mut dyn Sink) {
         message.id.as_deref().into(),
     ];
     match &message.same_as {
-        None => {
-            sink.run(BODY, &[message.xml.as_slice().into()]);
-            sink.run(ROW, &row);
-        }
+        None => sink.run(ROW, &row),
         Some((other, seq)) => {
-            let same = [other.as_str().into(), signed(*seq).into()];
-            sink.run(SHARED_BODY, &[same.as_slice(), &[message.xml.as_slice().into()]].concat());
-            row.extend(same);
+            row.extend([other.as_str().into(), signed(*seq).into()]);
             sink.run(SHARED_ROW, &row);
         }
     }

@@ -293,6 +293,18 @@ fn what_both_sides_have_is_kept_once() {
 }
 
 #[test]
+fn whoever_is_gone_within_a_group_shares_nothing_with_those_behind() {
+    on_both(async |home| {
+        let opened = home.open().await;
+        let gone = Write::AccountRemove { account: jid("alice@one.test") };
+        opened.write([keep(message(1)), gone, keep(other_side(&message(1), 1))]).await;
+        let bobs = page(&opened, "bob@two.test", &query(Page::First, 9)).await.unwrap();
+        let texts: Vec<_> = bobs.messages.into_iter().map(|message| message.xml).collect();
+        assert_eq!(texts, [xml("alice", 1)]);
+    });
+}
+
+#[test]
 fn what_is_retracted_is_replaced_on_one_side_at_a_time() {
     on_both(async |home| {
         let opened = home.open().await;

@@ -1,20 +1,62 @@
 //! What a group need not write: a letter that is kept and read within it, counts that grow further within it, a stanza
-//! that is owed and acknowledged within it.
+//! that is owed and acknowledged within it, a text that another archive takes within it.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use xmpp::jid::BareJid;
 
+use super::Sink;
+use crate::archive::{self, ArchiveMessage};
 use crate::log::Append;
 use crate::write::Write;
+
+/// A write of a group, or what of it is to be done.
+pub(crate) enum Condensed<'a> {
+    /// All of it.
+    Write(&'a Write),
+    /// A message goes into an archive; its text is where another archive of the group has it.
+    ArchiveShare(&'a ArchiveMessage),
+}
+
+impl Condensed<'_> {
+    /// What it does in the database.
+    pub(crate) fn run(&self, sink: &mut dyn Sink) {
+        match self {
+            Condensed::Write(write) => write.run(sink),
+            Condensed::ArchiveShare(message) => archive::share(message, sink),
+        }
+    }
+}
 
 /// Sessions by their keys, which nobody can guess: whose each is, and how many stanzas its client has acknowledged by
 /// the last word on it.
 type Counted<'a> = HashMap<&'a str, (&'a BareJid, u64)>;
 
 /// The writes of a group in order, without those that later ones make void.
-pub(crate) fn condense(group: &[Append]) -> Vec<&Write> {
+pub(crate) fn condense(group: &[Append]) -> Vec<Condensed<'_>> {
+    let mut shared = HashSet::new();
+    standing(group).into_iter().map(|write| without_text(write, &mut shared)).collect()
+}
+
+/// A message without the text that is in one of these archives, under this number, since this group.
+fn without_text<'a>(write: &'a Write, texts: &mut HashSet<(&'a BareJid, u64)>) -> Condensed<'a> {
+    match write {
+        Write::ArchiveKeep(message) => {
+            let same_as = message.same_as.as_ref().map(|(owner, seq)| (owner, *seq));
+            let has_it = same_as.is_some_and(|same_as| texts.contains(&same_as));
+            texts.insert((&message.owner, message.seq));
+            if has_it {
+                return Condensed::ArchiveShare(message);
+            }
+        }
+        Write::ArchiveReplace { .. } | Write::ArchiveClear(_) | Write::AccountRemove { .. } => texts.clear(),
+        _ => {}
+    }
+    Condensed::Write(write)
+}
+
+fn standing(group: &[Append]) -> Vec<&Write> {
     let mut writes: Vec<Option<&Write>> = group.iter().flat_map(|append| &append.writes).map(Some).collect();
     let mut letters: HashMap<&str, usize> = HashMap::new();
     let mut counted = Counted::new();
