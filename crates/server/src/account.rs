@@ -60,8 +60,8 @@ pub struct Account {
     pub sessions: Sessions,
     /// The connections' doors.
     pub doors: BTreeMap<SessionId, Arc<Door>>,
-    /// Those whose streams can be resumed, as the store has them.
-    pub kept: BTreeMap<SessionId, Kept>,
+    /// Those whose streams can be resumed, as the store has them; boxed, as a map has room for eleven.
+    pub kept: BTreeMap<SessionId, Box<Kept>>,
     /// Whether the store may have any.
     pub has_streams: bool,
     /// Streams that are over and could be resumed before.

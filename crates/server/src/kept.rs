@@ -106,7 +106,7 @@ impl Kept {
 
 /// The keys of other sessions that have a stanza, too, and are kept.
 pub fn keys_of_others(
-    kept: &BTreeMap<SessionId, Kept>,
+    kept: &BTreeMap<SessionId, Box<Kept>>,
     shared: Option<&[SessionId]>,
     own: SessionId,
 ) -> Vec<String> {

@@ -138,7 +138,7 @@ async fn restore_sessions(
         resumable.stored = Some(session.clone());
         let (commits, bytes_max) = (node.commits.clone(), node.config.outbound_bytes());
         account.doors.insert(*id, Door::restored(*id, commits, bytes_max, kept.handled, sent));
-        account.kept.insert(*id, resumable);
+        account.kept.insert(*id, Box::new(resumable));
         account.sessions.add(session);
     }
     account.over = resumption::remembered(over);

@@ -76,7 +76,7 @@ pub fn begin(
     a.sessions.find_mut(session)?.resumable = true;
     let kept = Kept::new(step.new_id(), max);
     let resumable = Resumable { key: kept.key.clone(), max };
-    a.kept.insert(session, kept);
+    a.kept.insert(session, Box::new(kept));
     if let Some(door) = a.doors.get(&session) {
         door.keep();
     }
@@ -132,7 +132,7 @@ pub fn resume(
 pub fn over(a: &mut Account, session: SessionId, step: &mut Step<'_>) -> Vec<Undelivered> {
     let Some(door) = a.doors.remove(&session) else { return Vec::new() };
     if let Some(kept) = a.kept.remove(&session) {
-        forget(a, kept, door.has_parted(), step);
+        forget(a, *kept, door.has_parted(), step);
     }
     door.undelivered()
 }

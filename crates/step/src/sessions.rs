@@ -140,6 +140,8 @@ pub struct Sessions {
 impl Sessions {
     /// Adds a session that was bound.
     pub fn add(&mut self, session: Session) {
+        // Most accounts have one or two, and room for a third would stay empty.
+        self.list.reserve_exact(1);
         self.list.push(session);
     }
 
