@@ -134,6 +134,8 @@ mod tests {
             parse("2002-09-10T23:41:07.5+01:00").map(format).as_deref(),
             Some("2002-09-10T22:41:07.500Z")
         );
+        assert_eq!(format(UNIX_EPOCH + Duration::from_millis(7)), "1970-01-01T00:00:00.007Z");
+        assert_eq!(format(UNIX_EPOCH + Duration::from_secs(253_402_300_800)), "10000-01-01T00:00:00Z");
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Ids {
     }
 }
 
-/// Seals the ids of one archive. It is as large as thirty keys, so that it is made when it is needed.
+/// Seals the ids of one archive. It is as large as sixteen keys, so that it is made when it is needed.
 ///
 /// One block under a key of its own is a permutation of all blocks that nobody can tell from chance: it hides the
 /// number, and of blocks that somebody makes up one in 2^80 is an id.

@@ -36,7 +36,7 @@ const APOSTROPHE: u8 = 8;
 const QUOTE: u8 = 16;
 
 /// What is to be said of each byte.
-const WHERE: [u8; 256] = {
+static WHERE: [u8; 256] = {
     let mut of = [0; 256];
     of[b'&' as usize] = TEXT | ATTRIBUTE | REFERENCE;
     of[b'<' as usize] = TEXT | ATTRIBUTE | REFERENCE;
