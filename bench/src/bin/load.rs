@@ -9,7 +9,7 @@ use bench::crowd::Crowd;
 use bench::manner::{Manner, Peer};
 use bench::measured::Server;
 use bench::scenes::login::Again;
-use bench::scenes::{Span, archive, chat, idle, login, offline, presence};
+use bench::scenes::{Span, archive, asleep, chat, idle, login, offline, presence};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -87,6 +87,9 @@ enum Kind {
         window: u32,
         #[arg(long, default_value_t = 0)]
         background: u32,
+        /// More whose connections have broken, and whose streams can go on.
+        #[arg(long, default_value_t = 0)]
+        asleep: u32,
     },
     /// Makes people of circles contacts of one another.
     Acquaint {
@@ -160,11 +163,13 @@ fn run(order: &Order) -> Result<Value, String> {
     }
     let server = Server { pid: order.pid };
     let span = Span { settle: SETTLE, time: Duration::from_secs_f64(order.seconds) };
-    let (domain, crowd) = (order.domain.as_str(), &mut Crowd::new(manner)?);
+    let (domain, crowd) = (order.domain.as_str(), &mut Crowd::new(manner.clone())?);
     match order.scene {
         Kind::Idle { sessions, warm } => idle::run(crowd, server, warm, sessions, span),
         Kind::Login { accounts, by } => login::run(crowd, server, again(by), accounts, span),
-        Kind::Chat { pairs, window, background } => {
+        Kind::Chat { pairs, window, background, asleep } => {
+            let last = pairs * 2 + background;
+            asleep::put(&manner, last..last + asleep)?;
             let chat = chat::Chat { pairs, window, background, asks: order.managed };
             chat::run(crowd, server, domain, chat, span)
         }

@@ -1,6 +1,7 @@
 //! What people do: one file for each kind of load.
 
 pub mod archive;
+pub mod asleep;
 pub mod chat;
 pub mod idle;
 pub mod login;

@@ -132,15 +132,13 @@ pub fn keep(
 }
 
 fn hold(held: &mut Held, owner: &BareJid, message: &Stanza, step: &mut Step<'_>) -> Result<(), Stop> {
-    let stamped = is_stamped(message, step);
     let has_room = held.has_room(message, message.archived(), step);
-    // What was on its way to a device before it came here bears the time at which it came.
-    let xml = match (message.archived(), stamped) {
-        (Some(_), true) if has_room => written(message),
-        (Some(_), _) => Vec::new(),
-        (None, _) if !has_room => return Err(Condition::ResourceConstraint.into()),
-        (None, true) => written(message),
-        (None, false) => written(&stamp(message.clone(), step.wall, "Offline Storage", step)),
+    let xml = match message.archived() {
+        None if !has_room => return Err(Condition::ResourceConstraint.into()),
+        None => written(message),
+        // What was on its way to a device before it came here bears the time at which it came.
+        Some(_) if has_room && is_stamped(message, step) => written(message),
+        Some(_) => Vec::new(),
     };
     put(held, owner, message.archived(), xml, step);
     Ok(())

@@ -4,6 +4,7 @@
 //! Rows are grouped by owner, so that a page is read in one piece however large the archive is; texts are only ever
 //! appended (docs/build/stepping.md). Nothing is ever counted, unless somebody asks how many there are.
 
+mod batch;
 mod clear;
 mod page;
 mod walk;
@@ -14,6 +15,7 @@ use std::time::SystemTime;
 
 use xmpp::jid::{BareJid, Jid};
 
+pub(crate) use batch::keep_all;
 pub(crate) use clear::clear;
 pub use clear::{Clearing, Due};
 pub use page::{ArchivePage, ArchiveQuery, ArchivedMessage, Page};
@@ -51,7 +53,7 @@ pub struct ArchiveMessage {
     /// The owner and number under which another archive has the same stanza, letter for letter: it is kept once.
     pub same_as: Option<(BareJid, u64)>,
     /// The words by which it is found, from [`words`].
-    pub words: Vec<String>,
+    pub words: String,
 }
 
 /// How an archive stands.
@@ -133,8 +135,6 @@ pub(crate) fn keep(message: &ArchiveMessage, sink: &mut dyn Sink) {
 
 /// A message goes into an archive; its text has been kept.
 pub(crate) fn share(message: &ArchiveMessage, sink: &mut dyn Sink) {
-    const OPEN: &str = "INSERT INTO archive_owners (id, owner, domain, cleared, bent) \
-         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, 0, 0 FROM archive_owners WHERE true ON CONFLICT (owner) DO NOTHING";
     const ROW: &str = "INSERT INTO archive (owner, seq, at, peak, peer, device, sent, id, place, body) \
          VALUES ((SELECT id FROM archive_owners WHERE owner = $1), $2, $3, $4, $5, $6, $7, $8, \
          (SELECT COALESCE(MAX(place), 0) + 1 FROM archive), (SELECT COALESCE(MAX(place), 0) + 1 FROM archive)) \
@@ -147,11 +147,10 @@ pub(crate) fn share(message: &ArchiveMessage, sink: &mut dyn Sink) {
     const WORDS: &str = "INSERT INTO archive_words (rowid, words) VALUES ((SELECT place FROM archive \
          WHERE owner = (SELECT id FROM archive_owners WHERE owner = $1) AND seq = $2), \
          '_' || CAST((SELECT id FROM archive_owners WHERE owner = $3) AS TEXT) || ' ' || CAST($4 AS TEXT))";
-    const BENT: &str = "UPDATE archive_owners SET bent = 1 WHERE owner = $1";
 
     let owner = || message.owner.as_str().into();
     if message.first {
-        sink.run(OPEN, &[owner(), message.owner.domain().into()]);
+        open(message, sink);
     }
     let (peer, device) = (message.with.bare(), message.with.resource());
     let mut row = vec![
@@ -172,12 +171,25 @@ pub(crate) fn share(message: &ArchiveMessage, sink: &mut dyn Sink) {
         }
     }
     if !message.words.is_empty() {
-        let words = message.words.join(" ");
-        sink.run(WORDS, &[owner(), signed(message.seq).into(), owner(), words.into()]);
+        let words = message.words.as_str().into();
+        sink.run(WORDS, &[owner(), signed(message.seq).into(), owner(), words]);
     }
     if message.at < message.peak {
-        sink.run(BENT, &[owner()]);
+        mark_bent(message, sink);
     }
+}
+
+/// The archive that has this as its first message comes to be.
+fn open(message: &ArchiveMessage, sink: &mut dyn Sink) {
+    const SQL: &str = "INSERT INTO archive_owners (id, owner, domain, cleared, bent) \
+         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, 0, 0 FROM archive_owners WHERE true ON CONFLICT (owner) DO NOTHING";
+    sink.run(SQL, &[message.owner.as_str().into(), message.owner.domain().into()]);
+}
+
+/// This message came earlier than one before it.
+fn mark_bent(message: &ArchiveMessage, sink: &mut dyn Sink) {
+    const SQL: &str = "UPDATE archive_owners SET bent = 1 WHERE owner = $1";
+    sink.run(SQL, &[message.owner.as_str().into()]);
 }
 
 /// Another stanza stands in the place of one that was archived. Whoever else has the old one keeps it.

@@ -295,7 +295,7 @@ impl Write {
             | Write::OfflineKeepArchived { xml, .. }
             | Write::ArchiveReplace { xml, .. } => (0, 0, xml.len()),
             Write::ArchiveKeep(message) => {
-                let texts = text(message.id.iter().chain(&message.words))?;
+                let texts = text(message.id.iter().chain([&message.words]))?;
                 (texts, 0, message.xml.len())
             }
             Write::LetterKeep(letter) => (0, text([&letter.key])?, letter.xml.len()),

@@ -215,7 +215,7 @@ fn everything_of(account: &str) -> Vec<Write> {
         id: None,
         xml: format!("<message from='{account}'/>").into_bytes(),
         same_as: None,
-        words: vec!["word".to_owned()],
+        words: "word".to_owned(),
     };
     vec![
         create(account, 1),

@@ -197,7 +197,7 @@ fn words_are_found_however_many_messages_have_them() {
                 let with = with.map(|with| Jid::new(with).unwrap());
                 let found: Vec<u64> = (1..=ALL)
                     .filter(fits)
-                    .filter(|seq| words(sought).iter().all(|word| said(*seq).contains(word)))
+                    .filter(|seq| words(sought).split(' ').all(|word| said(*seq).contains(word)))
                     .collect();
                 for page in [Page::First, Page::Last, Page::After(4_000), Page::Before(8_000)] {
                     let (of_page, complete) = part(&found, page, 50);

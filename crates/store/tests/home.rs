@@ -160,7 +160,7 @@ impl Home {
     }
 }
 
-fn ask_sqlite(connection: &rusqlite::Connection, sql: &str) -> Vec<Vec<String>> {
+pub fn ask_sqlite(connection: &rusqlite::Connection, sql: &str) -> Vec<Vec<String>> {
     let mut statement = connection.prepare(sql).unwrap();
     let columns = statement.column_count();
     let mut rows = statement.query([]).unwrap();

@@ -60,7 +60,7 @@ fn all_of_an_account_is_as_if_asked_one_by_one() {
             id: None,
             xml: b"<message/>".to_vec(),
             same_as: None,
-            words: Vec::new(),
+            words: String::new(),
         };
         opened
             .write([

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use store::{StoreError, StoreUrl};
+use store::{ArchiveMessage, StoreError, StoreUrl, Write, words};
+use xmpp::jid::Jid;
 
 use crate::gate::Gate;
-use crate::home::{Home, Opened, jid, note, on_sqlite, open, said};
+use crate::home::{Home, Opened, ask_sqlite, at, jid, note, on_sqlite, open, said};
 
 /// A store whose writer stands still with notes of the topic "topic" that are in the journal alone.
 async fn ahead(home: &Home, keys: &[&str]) -> (Opened, Gate) {
@@ -26,6 +27,28 @@ fn crashed(home: &Home, into: &Path) -> StoreUrl {
         std::fs::copy(home.dir.path().join(file), into.join(file)).unwrap();
     }
     StoreUrl::Sqlite(into.join("store.db"))
+}
+
+/// A message in somebody's archive, with the text that another has under this number. The clock goes back at the fifth.
+fn archived(owner: &str, seq: u64, same_as: Option<(&str, u64)>) -> Write {
+    let peak = at(seq * 1_000_000);
+    let (text, same_as) = match same_as {
+        Some((other, of)) => (format!("{other} {of}"), Some((jid(other), of))),
+        None => (format!("{owner} {seq}"), None),
+    };
+    Write::ArchiveKeep(Box::new(ArchiveMessage {
+        owner: jid(owner),
+        seq,
+        first: seq == 1,
+        at: if seq == 5 { at(0) } else { peak },
+        peak,
+        with: Jid::new("frank@two.test/phone").unwrap(),
+        sent: same_as.is_none(),
+        id: None,
+        words: words(&text),
+        xml: text.into_bytes(),
+        same_as,
+    }))
 }
 
 async fn keys(opened: &Opened) -> Vec<String> {
@@ -50,6 +73,53 @@ fn it_is_carried_out_after_a_crash() {
         gate.release();
         assert_eq!(keys(&opened).await, ["a", "b"], "who asks is shown all");
         assert_eq!(rows(&look, "journal"), 0);
+    });
+}
+
+/// Messages of many archives are put into their tables together; after a crash, one by one. They are the same.
+#[test]
+fn archives_are_the_same_put_together_and_one_by_one() {
+    const ALL: &str = "SELECT o.owner, o.bent, a.seq, a.at, a.peak, a.peer, a.device, a.sent, a.id, b.xml, a.body = a.place, \
+         (SELECT COUNT(*) FROM archive_words WHERE archive_words MATCH '\"_' || o.id || '\" AND \"alice\"' \
+         AND rowid = a.place) \
+         FROM archive a JOIN archive_owners o ON o.id = a.owner JOIN archive_bodies b ON b.place = a.body ORDER BY 1, 3";
+    on_sqlite(async |home| {
+        let opened = home.open().await;
+        let alices = |seq| archived("alice@one.test", seq, None);
+        let bobs = |seq, of: u64| archived("bob@two.test", seq, Some(("alice@one.test", of)));
+        opened.write([alices(1), alices(2)]).await;
+        opened.store.archive_state(&jid("alice@one.test")).await.unwrap();
+        let replaced =
+            Write::ArchiveReplace { owner: jid("alice@one.test"), seq: 3, xml: b"<gone/>".to_vec() };
+        let gone = Write::AccountRemove { account: jid("carol@one.test") };
+        let writes = vec![
+            // The text of one that stands in its table already.
+            bobs(1, 1),
+            alices(3),
+            bobs(2, 3),
+            archived("carol@one.test", 1, Some(("alice@one.test", 3))),
+            // Of one that is in none.
+            bobs(3, 9),
+            archived("dan@one.test", 1, None),
+            replaced,
+            alices(4),
+            gone,
+            archived("alice@one.test", 5, Some(("dan@one.test", 1))),
+            // Nobody has opened this archive.
+            archived("erin@one.test", 2, None),
+            bobs(4, 4),
+        ];
+        let gate = Gate::new(&opened.log);
+        gate.hold_after(&opened, writes);
+        let dir = tempfile::tempdir().unwrap();
+        let url = crashed(home, dir.path());
+        open(&url).await.unwrap().close().await;
+        gate.release();
+        let together = home.ask(ALL).await;
+        let one_by_one = ask_sqlite(&rusqlite::Connection::open(dir.path().join("store.db")).unwrap(), ALL);
+        assert_eq!(together.len(), 11, "{together:#?}");
+        assert_eq!(together, one_by_one);
+        assert_eq!(home.ask("SELECT COUNT(*) FROM archive_bodies").await, [["7"]], "each text once");
     });
 }
 

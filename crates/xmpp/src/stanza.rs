@@ -192,7 +192,11 @@ impl Stanza {
 
     /// The text of the first direct child of this name.
     pub fn child_text(&self, namespace: &str, name: &str) -> Option<String> {
-        self.element(namespace, name).map(|element| element.text())
+        let at = self.children().position(|child| child == (namespace, name))?;
+        match self.payload.plain_text(at) {
+            Some(text) => Some(text.to_owned()),
+            None => self.payload.element(at).map(|element| element.text()),
+        }
     }
 
     /// The body of a message.

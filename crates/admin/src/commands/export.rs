@@ -1,9 +1,11 @@
 //! Everything that is kept of somebody, to be read by people or by another server, and its erasure.
 
+use std::time::SystemTime;
+
 use futures_util::future::BoxFuture;
 use pubsub::node::{Node, Nodes};
 use step::domain::Limits;
-use store::{ArchiveQuery, ArchivedMessage, ItemsWanted, Page, Store, StoreError};
+use store::{ArchiveQuery, ArchivedMessage, ItemsWanted, OfflineMessage, Page, Store, StoreError};
 use xmpp::datetime;
 use xmpp::form::FormType;
 use xmpp::jid::BareJid;
@@ -135,8 +137,19 @@ async fn held(store: &Store, owner: &BareJid) -> Result<Vec<Element>, StoreError
         let page = store.offline(owner, after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(vec![messages]) };
         after = last.id;
-        messages = messages.with_children(page.iter().filter_map(|message| of_client(&message.xml)));
+        messages = messages.with_children(page.iter().filter_map(held_since));
     }
+}
+
+/// A held message with the time since when it is.
+fn held_since(held: &OfflineMessage) -> Option<Element> {
+    let message = of_client(&held.xml)?;
+    let is_stamped = message.children().any(|child| child.is(ns::DELAY, "delay"));
+    Some(if is_stamped { message } else { message.with_child(delay(held.at)) })
+}
+
+fn delay(at: SystemTime) -> Element {
+    Element::new(ns::DELAY, "delay").with_attr("stamp", datetime::format(at))
 }
 
 /// XEP-0227 §4.10: from the oldest to the newest.
@@ -156,8 +169,7 @@ async fn archived(store: &Store, owner: &BareJid) -> Result<Vec<Element>, StoreE
 
 /// An archived message as XEP-0313 shows it.
 fn result(archived: &ArchivedMessage) -> Option<Element> {
-    let delay = Element::new(ns::DELAY, "delay").with_attr("stamp", datetime::format(archived.at));
-    let forwarded = Element::new(ns::FORWARD, "forwarded").with_child(delay);
+    let forwarded = Element::new(ns::FORWARD, "forwarded").with_child(delay(archived.at));
     let forwarded = forwarded.with_child(of_client(&archived.xml)?);
     Some(Element::new(ns::MAM, "result").with_attr("id", archived.seq.to_string()).with_child(forwarded))
 }

@@ -126,13 +126,14 @@ fn filter(form: &Element, seq: &dyn Fn(&str) -> Option<u64>, wanted: &mut Archiv
 }
 
 /// XEP-0431 §2.2: a text that is not empty. One that has no words is found nowhere.
-fn looked_for(text: &str) -> Result<Vec<String>, Stop> {
+fn looked_for(text: &str) -> Result<String, Stop> {
     let found = words(text);
-    match found.len() {
-        0 if text.trim().is_empty() => Ok(found),
+    if found.is_empty() {
         // No message has this word.
-        0 => Ok(vec!["_".to_owned()]),
-        1..=WORDS_MAX => Ok(found),
+        return Ok(if text.trim().is_empty() { found } else { "_".to_owned() });
+    }
+    match found.split(' ').count() {
+        ..=WORDS_MAX => Ok(found),
         _ => Err(Condition::PolicyViolation.into()),
     }
 }
@@ -197,10 +198,10 @@ pub fn all(last: u64) -> ArchiveRead {
 }
 
 /// The words by which a message is found: of those that anybody can read.
-pub fn words_of(message: &Stanza) -> Vec<String> {
+pub fn words_of(message: &Stanza) -> String {
     let encrypted = [ns::ENCRYPTION, ns::OMEMO, ns::OMEMO_OLD, ns::OPENPGP, ns::PGP_OLD];
     if encrypted.iter().any(|namespace| message.has_ns(namespace)) {
-        return Vec::new();
+        return String::new();
     }
     message.body().map(|body| words(&body)).unwrap_or_default()
 }

@@ -30,8 +30,8 @@ pub struct ArchiveQuery {
     pub before: Option<u64>,
     /// Only these numbers; empty: all.
     pub ids: Vec<u64>,
-    /// Only with all of these words.
-    pub words: Vec<String>,
+    /// Only with all of these words, from [`words`].
+    pub words: String,
     /// Which part of them.
     pub page: Page,
     /// At most so many.
@@ -335,13 +335,13 @@ impl Search<'_> {
 
 /// All of these words, in messages of this archive: its number is among the words of each of its messages. Words
 /// consist of letters and digits alone, so that nothing in them means anything to an engine.
-pub(super) fn match_all(owner: i64, words: &[String], dialect: Dialect) -> String {
+pub(super) fn match_all(owner: i64, words: &str, dialect: Dialect) -> String {
     let (quote, and) = match dialect {
         Dialect::Sqlite => ('"', " AND "),
         Dialect::Postgres => ('\'', " & "),
     };
     let mut all = format!("{quote}_{owner}{quote}");
-    for word in words {
+    for word in words.split(' ') {
         all.push_str(&format!("{and}{quote}{word}{quote}"));
     }
     all
@@ -373,7 +373,7 @@ fn chosen(query: &ArchiveQuery, mut found: Vec<Found>) -> ArchivePage {
             let body =
                 Stanza::read(&found.message.xml).ok().and_then(|stanza| stanza.body()).unwrap_or_default();
             let said = words(&body);
-            query.words.iter().all(|word| said.contains(word))
+            query.words.split(' ').all(|word| said.split(' ').any(|other| other == word))
         };
         seq > after.max(query.after.unwrap_or(0))
             && seq < before.min(query.before.unwrap_or(u64::MAX))

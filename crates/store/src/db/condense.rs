@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use xmpp::jid::BareJid;
 
-use super::Sink;
+use super::{Sink, Tables};
 use crate::archive::{self, ArchiveMessage};
 use crate::log::Append;
 use crate::write::Write;
@@ -29,6 +29,24 @@ impl Condensed<'_> {
     }
 }
 
+/// What is written into tables at once.
+pub(crate) enum Together<'a> {
+    /// One write.
+    Write(&'a Write),
+    /// Messages for archives, in their order. Nothing that was between them has to do with archives.
+    ArchiveMessages(Vec<&'a ArchiveMessage>),
+}
+
+impl Together<'_> {
+    /// What it does to the tables.
+    pub(crate) fn run(&self, tables: &mut dyn Tables) {
+        match self {
+            Together::Write(write) => write.run(tables),
+            Together::ArchiveMessages(messages) => archive::keep_all(messages, tables),
+        }
+    }
+}
+
 /// Sessions by their keys, which nobody can guess: whose each is, and how many stanzas its client has acknowledged by
 /// the last word on it.
 type Counted<'a> = HashMap<&'a str, (&'a BareJid, u64)>;
@@ -37,6 +55,31 @@ type Counted<'a> = HashMap<&'a str, (&'a BareJid, u64)>;
 pub(crate) fn condense(group: &[Append]) -> Vec<Condensed<'_>> {
     let mut shared = HashSet::new();
     standing(group).into_iter().map(|write| without_text(write, &mut shared)).collect()
+}
+
+/// The same in an order in which it costs least.
+pub(crate) fn gather(group: &[Append]) -> Vec<Together<'_>> {
+    let (mut gathered, mut messages) = (Vec::new(), Vec::new());
+    for write in standing(group) {
+        match write {
+            Write::ArchiveKeep(message) => messages.push(&**message),
+            other => {
+                if changes_archives(other) && !messages.is_empty() {
+                    gathered.push(Together::ArchiveMessages(std::mem::take(&mut messages)));
+                }
+                gathered.push(Together::Write(other));
+            }
+        }
+    }
+    if !messages.is_empty() {
+        gathered.push(Together::ArchiveMessages(messages));
+    }
+    gathered
+}
+
+/// Whether a write changes what archives have.
+fn changes_archives(write: &Write) -> bool {
+    matches!(write, Write::ArchiveReplace { .. } | Write::ArchiveClear(_) | Write::AccountRemove { .. })
 }
 
 /// A message without the text that is in one of these archives, under this number, since this group.
@@ -50,7 +93,7 @@ fn without_text<'a>(write: &'a Write, texts: &mut HashSet<(&'a BareJid, u64)>) -
                 return Condensed::ArchiveShare(message);
             }
         }
-        Write::ArchiveReplace { .. } | Write::ArchiveClear(_) | Write::AccountRemove { .. } => texts.clear(),
+        other if changes_archives(other) => texts.clear(),
         _ => {}
     }
     Condensed::Write(write)

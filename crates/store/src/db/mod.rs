@@ -23,6 +23,12 @@ pub(crate) trait Sink {
     fn run(&mut self, sql: &'static str, values: &[Value<'_>]);
 }
 
+/// Tables that writes go into at once, so that they can be asked how they are.
+pub(crate) trait Tables: Sink {
+    /// The one number that is asked for, if there is one.
+    fn number(&mut self, sql: &'static str, values: &[Value<'_>]) -> Option<i64>;
+}
+
 /// What a question is about: the answer shows all that was committed of that before it was asked.
 #[derive(Clone, Copy)]
 pub(crate) enum About<'a> {

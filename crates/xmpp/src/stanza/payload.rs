@@ -65,6 +65,16 @@ impl Payload {
         xml::parse(&whole, Limits::CHECKED).ok()?.into_first_child()
     }
 
+    /// The text of a child that is written as `<name>text</name>` and no longer: without attributes, elements,
+    /// references or line ends that a parser would change. Most bodies are.
+    pub(super) fn plain_text(&self, at: usize) -> Option<&str> {
+        let child = self.index().get(at)?;
+        let inside = part(self.text(), (child.name.1, child.whole.1)).strip_prefix('>')?;
+        let (text, _) = inside.split_once('<')?;
+        let ends = inside.len() - text.len() == "</>".len() + (child.name.1 - child.name.0) as usize;
+        (ends && !text.contains(['&', '\r'])).then_some(text)
+    }
+
     /// With a child at the end.
     pub(super) fn with(&self, child: &Element) -> Payload {
         self.with_written(child, |out| child.write(ns::CLIENT, out))
@@ -170,5 +180,38 @@ impl Eq for Payload {}
 impl std::fmt::Debug for Payload {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.text())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_taken_as_it_is_written_is_what_a_parser_reads() {
+        for (body, is_plain) in [
+            ("<body>hello, world</body>", true),
+            ("<body></body>", true),
+            ("<body>a ]] > b\n</body>", true),
+            ("<body/>", false),
+            ("<body>1 &lt; 2</body>", false),
+            ("<body>a\r\nb</body>", false),
+            ("<body>a<!-- -->b</body>", false),
+            ("<body><![CDATA[a]]></body>", true),
+            ("<body>a<b/></body>", false),
+            ("<body>a<b/>c</body>", false),
+            ("<body xml:lang='de'>hallo</body>", false),
+            ("<body >a</body >", false),
+            ("<body>a</body >", false),
+            ("<b:body xmlns:b='jabber:client'>a</b:body>", false),
+        ] {
+            // Comments are refused at the edge (RFC 6120 §11.1).
+            let Ok(stanza) = Stanza::read(format!("<message><x/>{body}</message>").as_bytes()) else {
+                continue;
+            };
+            let at = stanza.children().position(|child| child == (ns::CLIENT, "body")).expect(body);
+            assert_eq!(stanza.payload.plain_text(at).is_some(), is_plain, "{body}");
+            assert_eq!(stanza.body(), stanza.element(ns::CLIENT, "body").map(|body| body.text()), "{body}");
+        }
     }
 }

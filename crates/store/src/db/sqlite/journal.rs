@@ -15,9 +15,9 @@ use xmpp::map::{Map, Set};
 
 use super::script::{Script, Statement};
 use super::values::{classify, execute, query};
-use crate::db::condense::condense;
+use crate::db::condense::{condense, gather};
 use crate::db::value::{Row, Value};
-use crate::db::{About, Sink};
+use crate::db::{About, Sink, Tables};
 use crate::error::StoreError;
 use crate::log::Append;
 use crate::write::Write;
@@ -193,8 +193,8 @@ impl Journal {
     fn carry_out(&self, transaction: &Transaction<'_>) -> Result<u64, StoreError> {
         execute(transaction, CLEAR, &[])?;
         let mut runner = Runner { connection: transaction, error: None, statements: 0 };
-        for write in condense(&self.appends) {
-            write.run(&mut runner);
+        for together in gather(&self.appends) {
+            together.run(&mut runner);
         }
         runner.error.map_or(Ok(runner.statements), Err)
     }
@@ -316,5 +316,20 @@ impl Sink for Runner<'_> {
             self.statements += 1;
             self.error = carry_out(self.connection, sql, values).err();
         }
+    }
+}
+
+impl Tables for Runner<'_> {
+    fn number(&mut self, sql: &'static str, values: &[Value<'_>]) -> Option<i64> {
+        if self.error.is_some() {
+            return None;
+        }
+        let rows = query(self.connection, sql, values);
+        let number =
+            rows.and_then(|rows| rows.into_iter().next().map_or(Ok(None), |mut row| row.maybe_integer(0)));
+        number.unwrap_or_else(|error| {
+            self.error = Some(error);
+            None
+        })
     }
 }
