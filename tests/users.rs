@@ -72,6 +72,12 @@ fn is_shown_and_erased(house: &Waxwing) {
         let quoted = trace.replace('"', "'");
         assert!(xml.contains(trace) || xml.contains(&quoted), "{trace} is missing in {xml}");
     }
+    let (_, held) = xml.split_once("<offline-messages").expect("what is held");
+    let (held, _) = held.split_once("</offline-messages>").expect("its end");
+    assert!(
+        held.contains("where are you?") && held.contains("urn:xmpp:delay"),
+        "since when it is held: {held}"
+    );
     assert!(!xml.contains("StoredKey") && !xml.contains("salt"), "{xml}");
     let reports = order(&["report", "list"]).unwrap();
     assert!(

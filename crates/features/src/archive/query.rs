@@ -1,5 +1,6 @@
 //! What may be asked of an archive (XEP-0313 §4, XEP-0431): the form, and how it is read.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use step::{ArchiveRead, Stop};
@@ -132,8 +133,9 @@ fn looked_for(text: &str) -> Result<String, Stop> {
         // No message has this word.
         return Ok(if text.trim().is_empty() { found } else { "_".to_owned() });
     }
-    match found.split(' ').count() {
-        ..=WORDS_MAX => Ok(found),
+    let different: BTreeSet<&str> = found.split(' ').collect();
+    match different.len() {
+        ..=WORDS_MAX => Ok(Vec::from_iter(different).join(" ")),
         _ => Err(Condition::PolicyViolation.into()),
     }
 }
