@@ -79,10 +79,11 @@ fn it_is_carried_out_after_a_crash() {
 /// Messages of many archives are put into their tables together; after a crash, one by one. They are the same.
 #[test]
 fn archives_are_the_same_put_together_and_one_by_one() {
-    const ALL: &str = "SELECT o.owner, o.bent, a.seq, a.at, a.peak, a.peer, a.device, a.sent, a.id, b.xml, a.body = a.place, \
-         (SELECT COUNT(*) FROM archive_words WHERE archive_words MATCH '\"_' || o.id || '\" AND \"alice\"' \
-         AND rowid = a.place) \
-         FROM archive a JOIN archive_owners o ON o.id = a.owner JOIN archive_bodies b ON b.place = a.body ORDER BY 1, 3";
+    const ALL: &str = "SELECT o.owner, o.bent, a.seq, a.at, a.peak, a.peer, a.device, a.sent, a.id, b.xml, \
+         a.body = a.place, (SELECT COUNT(*) FROM archive_words \
+         WHERE archive_words MATCH '\"_' || o.id || '\" AND \"alice\"' AND rowid = a.place) \
+         FROM archive a JOIN archive_owners o ON o.id = a.owner JOIN archive_bodies b ON b.place = a.body \
+         ORDER BY o.owner, a.seq";
     on_sqlite(async |home| {
         let opened = home.open().await;
         let alices = |seq| archived("alice@one.test", seq, None);
