@@ -97,11 +97,6 @@ SCENARIOS = [
     _chat(
         "growth-10000", "chat with 10,000 idle sessions", background=10_000, servers=XMPP, to_own=("growth-100", 1.2)
     ),
-    # As many as fit where a process may have 20,000 files.
-    _chat(
-        "growth-18000", "chat with 18,000 idle sessions", background=18_000, servers=("waxwing",),
-        to_own=("growth-100", 1.2),
-    ),
     _chat(
         "growth-50000", "chat with 50,000 sessions: 18,000 idle, 32,000 whose connections broke, to be resumed",
         background=18_000, asleep=32_000, servers=("waxwing",), to_own=("growth-100", 1.2),
