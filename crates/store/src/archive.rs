@@ -22,7 +22,7 @@ pub use page::{ArchivePage, ArchiveQuery, ArchivedMessage, Page};
 pub use words::{WORD_BYTES_MAX, WORDS_MAX, words};
 
 use crate::accounts::owned;
-use crate::db::{About, Row, Sink, instant, micros, number, signed};
+use crate::db::{About, Row, Sink, Value, instant, micros, number, signed};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -152,17 +152,9 @@ pub(crate) fn share(message: &ArchiveMessage, sink: &mut dyn Sink) {
     if message.first {
         open(message, sink);
     }
-    let (peer, device) = (message.with.bare(), message.with.resource());
-    let mut row = vec![
-        owner(),
-        signed(message.seq).into(),
-        micros(message.at).into(),
-        micros(message.peak).into(),
-        peer.as_str().into(),
-        device.into(),
-        i64::from(message.sent).into(),
-        message.id.as_deref().into(),
-    ];
+    let peer = message.with.bare();
+    let mut row = vec![owner()];
+    row.extend(columns(message, &peer));
     match &message.same_as {
         None => sink.run(ROW, &row),
         Some((other, seq)) => {
@@ -177,6 +169,19 @@ pub(crate) fn share(message: &ArchiveMessage, sink: &mut dyn Sink) {
     if message.at < message.peak {
         mark_bent(message, sink);
     }
+}
+
+/// What the columns `seq` to `id` say of a message with this person.
+fn columns<'a>(message: &'a ArchiveMessage, peer: &'a BareJid) -> [Value<'a>; 7] {
+    [
+        signed(message.seq).into(),
+        micros(message.at).into(),
+        micros(message.peak).into(),
+        peer.as_str().into(),
+        message.with.resource().into(),
+        i64::from(message.sent).into(),
+        message.id.as_deref().into(),
+    ]
 }
 
 /// The archive that has this as its first message comes to be.

@@ -25,7 +25,8 @@ fn message(seq: u64) -> ArchiveMessage {
         id: Some(format!("m{seq}")),
         xml: xml("alice", seq),
         same_as: None,
-        words: words(&format!("number {seq} of alice")),
+        // A word that comes twice is one for both engines.
+        words: words(&format!("number {seq} of alice, number {seq}")),
     }
 }
 

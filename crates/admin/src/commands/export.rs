@@ -137,15 +137,16 @@ async fn held(store: &Store, owner: &BareJid) -> Result<Vec<Element>, StoreError
         let page = store.offline(owner, after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(vec![messages]) };
         after = last.id;
-        messages = messages.with_children(page.iter().filter_map(held_since));
+        messages = messages.with_children(page.iter().filter_map(|held| held_since(held, owner.domain())));
     }
 }
 
-/// A held message with the time since when it is.
-fn held_since(held: &OfflineMessage) -> Option<Element> {
+/// A held message with the stamp of our domain, as it is handed over.
+fn held_since(held: &OfflineMessage, domain: &str) -> Option<Element> {
     let message = of_client(&held.xml)?;
-    let is_stamped = message.children().any(|child| child.is(ns::DELAY, "delay"));
-    Some(if is_stamped { message } else { message.with_child(delay(held.at)) })
+    let is_ours = |child: &Element| child.is(ns::DELAY, "delay") && child.attr("from") == Some(domain);
+    let is_stamped = message.children().any(is_ours);
+    Some(if is_stamped { message } else { message.with_child(delay(held.at).with_attr("from", domain)) })
 }
 
 fn delay(at: SystemTime) -> Element {

@@ -3,8 +3,8 @@
 
 use xmpp::map::Map;
 
-use super::{ArchiveMessage, mark_bent, open};
-use crate::db::{Tables, micros, signed};
+use super::{ArchiveMessage, columns, mark_bent, open};
+use crate::db::{Tables, signed};
 
 /// Messages in the order of their archives and of their numbers there; their places follow one another.
 struct Batch<'a> {
@@ -63,23 +63,14 @@ impl<'a> Batch<'a> {
         const WORDS: &str = "INSERT INTO archive_words (rowid, words) VALUES ($1, $2)";
         for (row, place) in self.rows.iter().zip(self.first_place..) {
             let Row { owner, message } = row;
-            let (peer, device) = (message.with.bare(), message.with.resource());
             let body = self.shared(message, archives).unwrap_or(place);
             if body == place {
                 archives.tables.run(BODY, &[place.into(), message.xml.as_slice().into()]);
             }
-            let values = [
-                (*owner).into(),
-                signed(message.seq).into(),
-                micros(message.at).into(),
-                micros(message.peak).into(),
-                peer.as_str().into(),
-                device.into(),
-                i64::from(message.sent).into(),
-                message.id.as_deref().into(),
-                place.into(),
-                body.into(),
-            ];
+            let peer = message.with.bare();
+            let mut values = vec![(*owner).into()];
+            values.extend(columns(message, &peer));
+            values.extend([place.into(), body.into()]);
             archives.tables.run(ROW, &values);
             if !message.words.is_empty() {
                 archives.tables.run(WORDS, &[place.into(), format!("_{owner} {}", message.words).into()]);
